@@ -1,0 +1,85 @@
+"""Turn any OpenAI-compatible chat-completion stream into one typed `ChatCompletionResponse`."""
+
+from ._accumulator import Accumulator
+from ._chunk import (
+    ChatCompletionChunk,
+    ChatCompletionChunkChoice,
+    ChatCompletionChunkDelta,
+    ChatCompletionChunkToolCall,
+    ChatCompletionChunkToolCallCustom,
+    ChatCompletionChunkToolCallFunction,
+)
+from ._errors import (
+    DecodeError,
+    IdleTimeoutError,
+    IncompleteStreamError,
+    LimitError,
+    ProviderError,
+    StreamAggError,
+)
+from ._limits import REPAIRS, Limits
+from ._response import (
+    ChatCompletionAudio,
+    ChatCompletionChoice,
+    ChatCompletionLogProbs,
+    ChatCompletionMessage,
+    ChatCompletionResponse,
+    ChatCompletionTokenLogProb,
+    ChatCompletionTokenTopLogProb,
+    CompletionTokensDetails,
+    CompletionUsage,
+    PromptTokensDetails,
+    ToolCall,
+    ToolCallCustom,
+    ToolCallFunction,
+)
+from ._sse import ServerSentEvent, SSEDecoder
+from ._stream import (
+    ChatCompletionStream,
+    SyncChatCompletionStream,
+    accumulate,
+    accumulate_sync,
+    stream,
+    stream_sync,
+)
+from ._struct import Extra
+
+__all__ = [
+    "REPAIRS",
+    "Accumulator",
+    "ChatCompletionAudio",
+    "ChatCompletionChoice",
+    "ChatCompletionChunk",
+    "ChatCompletionChunkChoice",
+    "ChatCompletionChunkDelta",
+    "ChatCompletionChunkToolCall",
+    "ChatCompletionChunkToolCallCustom",
+    "ChatCompletionChunkToolCallFunction",
+    "ChatCompletionLogProbs",
+    "ChatCompletionMessage",
+    "ChatCompletionResponse",
+    "ChatCompletionStream",
+    "ChatCompletionTokenLogProb",
+    "ChatCompletionTokenTopLogProb",
+    "CompletionTokensDetails",
+    "CompletionUsage",
+    "DecodeError",
+    "Extra",
+    "IdleTimeoutError",
+    "IncompleteStreamError",
+    "LimitError",
+    "Limits",
+    "PromptTokensDetails",
+    "ProviderError",
+    "SSEDecoder",
+    "ServerSentEvent",
+    "StreamAggError",
+    "SyncChatCompletionStream",
+    "ToolCall",
+    "ToolCallCustom",
+    "ToolCallFunction",
+    "accumulate",
+    "accumulate_sync",
+    "stream",
+    "stream_sync",
+]

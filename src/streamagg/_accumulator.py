@@ -1,0 +1,386 @@
+"""Bytes or chunks in, one response out. Awaits nothing, reads no clock, does no I/O.
+
+Everything that changes the state of a stream is here: framing, reading and merging each do their
+part without knowing of the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
+from typing import Any, NoReturn
+
+import msgspec
+
+from ._chunk import ChatCompletionChunk
+from ._errors import DecodeError, IncompleteStreamError, LimitError, ProviderError, StreamAggError, excerpt
+from ._lenient import Unreadable, parse
+from ._limits import REPAIRS, Limits
+from ._merge import Merger
+from ._reader import Reader, Refusal, Sentinel, mended
+from ._response import ChatCompletionResponse
+from ._sse import Frame, Item, SSEDecoder, StrayLine
+from ._usage import UsageMode
+
+_SLICE = 65536  # a larger feed is read in slices, so that its lines are not all held at once
+_DEFAULT_LIMITS = Limits()
+
+
+class Accumulator:
+    """Merges one stream, pushed in any way, into one `ChatCompletionResponse`.
+
+    `usage`: how reports merge: `"auto"` tells running totals from pieces and increments, `"sum"` adds
+    every report, `"last"` keeps the last. `strict`: the first repair raises `DecodeError`. `limits`:
+    bounds on what the stream may make this process hold.
+
+    After an error the accumulator stays failed: `feed`, `add` and `finish` raise that error again.
+    """
+
+    def __init__(self, *, usage: UsageMode = "auto", strict: bool = False, limits: Limits = _DEFAULT_LIMITS) -> None:
+        self.events = 0
+        """How many payloads were read: data events, bare JSON lines, added chunks."""
+        self.done = False
+        """Whether `[DONE]` came: further input is ignored."""
+        self.deliver: Callable[[ChatCompletionChunk], None] | None = None
+        """Called with each chunk once it is merged; None where nobody wants them."""
+        self._limits = limits
+        self._strict = strict
+        self._repairs: dict[str, int] = {}
+        self._sse = SSEDecoder(max_event_bytes=limits.event_bytes)
+        self._reader = Reader(self._note, limits)
+        self._merger = Merger(usage, limits, self._note, strict=strict)
+        self._error: StreamAggError | None = None
+        self._finished = False  # `finish` was called
+        self._lost = False  # input ended inside an event
+        self._whole = False  # a plain JSON body, not a stream
+        self._bare = False  # chunks stand on lines of their own, without `data:`
+        self._head: list[bytes] = []  # the beginning of a body that is no event stream
+        self._head_size = 0
+        self._oddity = b""  # the first payload that was passed over
+
+    # ------------------------------------------------------------------ in
+
+    def feed(self, data: bytes | bytearray | memoryview | str) -> None:
+        """Take the next slice of the body: of any length, cut anywhere. Returns nothing.
+
+        After `[DONE]` further input is ignored; after `finish` it is a `RuntimeError`. Raises
+        `DecodeError`, `ProviderError` or `LimitError` as soon as the event that causes it is whole.
+        """
+        raw = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else bytes(data)
+        if not self._open():
+            return
+        try:
+            for start in range(0, len(raw), _SLICE):
+                self._take_all(self._sse.read(raw[start : start + _SLICE]))
+        except StreamAggError as error:
+            self._fail(error)
+
+    def add(self, chunk: Any) -> None:
+        """Take one chunk: a `ChatCompletionChunk`, a dict, a client's chunk object, an event with
+        `.data`, or the payload itself as bytes or str. Returns nothing.
+
+        What is added may be changed afterwards. May be mixed with `feed`; ends and errors as there.
+        """
+        if not self._open():
+            return
+        name = b""
+        if not isinstance(chunk, (bytes, str, dict, ChatCompletionChunk)) and _is_event(chunk):
+            name = str(getattr(chunk, "event", None) or "").encode()
+            chunk = chunk.data
+        if isinstance(chunk, str):
+            chunk = chunk.encode("utf-8", "surrogatepass")
+        try:
+            if isinstance(chunk, (bytes, bytearray, memoryview)):
+                self._take_all([Frame(bytes(chunk), name, b"", None)])
+            else:
+                self._take_object(chunk)
+        except StreamAggError as error:
+            self._fail(error)
+
+    def finish(self) -> ChatCompletionResponse:
+        """End of input: the response. A second call gives the same answer.
+
+        Reads a last event without its blank line if it is whole. Raises `IncompleteStreamError`, with
+        what there is as its `.partial`, where the stream was cut or had no chunk at all.
+        """
+        if self._error is not None:
+            raise self._error
+        try:
+            if not self._finished:
+                self._finished = True
+                if not self.done:
+                    self._end()
+            response = self.snapshot()
+            if response is None or not self.complete:
+                raise IncompleteStreamError(self._why())
+            return response
+        except StreamAggError as error:
+            self._fail(error)
+            raise
+
+    # ------------------------------------------------------------------ out
+
+    def snapshot(self) -> ChatCompletionResponse | None:
+        """The response so far, which nothing that follows changes; None before the first chunk."""
+        response = self._merger.response()
+        return mended(response) if self._reader.has_surrogates else response
+
+    @property
+    def complete(self) -> bool:
+        """Whether the stream, if it ended here, would be complete: `[DONE]` came, or every choice has
+        a finish reason, or the body was a plain JSON answer."""
+        if self._error is not None or not self._merger.began:
+            return False
+        return self.done or (not self._lost and (self._whole or self._merger.finished()))
+
+    @property
+    def repairs(self) -> Mapping[str, int]:
+        """What was odd about the stream: how often each kind of `REPAIRS` was needed."""
+        return MappingProxyType(self._repairs)
+
+    # ------------------------------------------------------------------ reading
+
+    def _open(self) -> bool:
+        """Whether input is still taken; raises where it must not come."""
+        if self._error is not None:
+            raise self._error
+        if self._finished and not self.done:
+            raise RuntimeError("input after finish(): use a new Accumulator for another stream")
+        return not self.done
+
+    def _note(self, kind: str) -> None:
+        if self._strict:
+            raise Unreadable(f"strict reading allows no repair: {kind} ({REPAIRS[kind]})")
+        self._repairs[kind] = self._repairs.get(kind, 0) + 1
+
+    def _take_all(self, items: Iterable[Item]) -> None:
+        """Read and merge what the framing found, in order, up to `[DONE]` or the first error."""
+        item: Item = b""
+        try:
+            for item in items:
+                if type(item) is bytes:
+                    self._take(item)
+                elif isinstance(item, Frame):
+                    self._take_frame(item)
+                elif isinstance(item, StrayLine):
+                    self._take_stray(item)
+                elif isinstance(item, StreamAggError):
+                    raise item
+                if self.done:
+                    return
+        except Refusal as error:
+            raise self._refused(error, _bytes_of(item)) from error
+
+    def _take(self, data: bytes) -> None:
+        """Read and merge one event's data."""
+        self.events += 1
+        try:
+            chunk = self._reader.read(data)
+        except Refusal:
+            lines, whole = _documents(data)
+            if not whole or len(lines) < 2:
+                raise
+            self._note("adjacent_data_lines")
+            self.events -= 1
+            self._take_all(lines)
+        else:
+            self._merge(chunk, data)
+
+    def _take_frame(self, frame: Frame) -> None:
+        if frame.event != b"error" or frame.data.strip() == b"[DONE]":
+            self._take(frame.data)
+        else:
+            self._take_error(frame.data)
+
+    def _take_error(self, data: bytes) -> None:
+        """An event named `error` (Groq), or a line `error: {...}` (GPUStack)."""
+        self.events += 1
+        try:
+            plain = self._reader.parse(data, self._note)
+        except msgspec.DecodeError:
+            raise ProviderError(data.decode("utf-8", "replace")) from None
+        if isinstance(plain, dict) and plain.get("choices") is not None:
+            self._merge(self._reader.read_tolerantly(data), data)
+        raise ProviderError((isinstance(plain, dict) and plain.get("error")) or plain)
+
+    def _take_object(self, value: Any) -> None:
+        self.events += 1
+        try:
+            self._merge(self._reader.read_object(value), b"")
+        except Refusal as error:
+            raise self._refused(error, ascii(value)[:500].encode()) from error
+
+    def _merge(self, chunk: ChatCompletionChunk | Sentinel, data: bytes) -> None:
+        if isinstance(chunk, Sentinel):
+            if chunk is Sentinel.DONE:
+                self.done = True
+            else:
+                self._oddity = self._oddity or data
+            return
+        if chunk.error and chunk.choices is None:
+            raise ProviderError(chunk.error)
+        self._whole = False
+        self._merger.add(chunk)
+        if self.deliver is not None:
+            self.deliver(mended(chunk) if self._reader.has_surrogates else chunk)
+        if chunk.error:
+            raise ProviderError(chunk.error)
+        for choice in chunk.choices or ():
+            if choice.error:
+                raise ProviderError(choice.error)
+
+    # ------------------------------------------------------------------ bodies that are no event stream
+
+    def _take_stray(self, stray: StrayLine, *, cut: bool = False) -> bool:
+        """Take a line that is no field: a chunk without `data:`, an error, or part of a JSON or HTML
+        body. `cut` says that the line had no end. Returns whether it was of use."""
+        line = stray.line.strip()
+        if self._head and stray.first:
+            self._keep(stray.line)
+        elif line == b"[DONE]":
+            self.done = True
+        elif line.startswith(b"error:") and _is_document(line[6:]):
+            self._take_error(line[6:])
+        elif line.startswith(b"{") and _is_document(line):
+            self._take_bare(line)
+        elif not stray.first or not line or (cut and self._bare):
+            return False
+        elif self._bare:
+            self.events += 1
+            raise Unreadable("expected an object, as on the lines before")
+        else:
+            self._keep(stray.line)
+        return True
+
+    def _keep(self, line: bytes) -> None:
+        self._head.append(line)
+        self._head_size += len(line) + 1
+        if self._head_size > self._limits.event_bytes:
+            raise LimitError("event_bytes", self._limits.event_bytes)
+
+    def _take_bare(self, data: bytes) -> None:
+        """A JSON document of its own: a plain answer, an error, or one chunk of many (NDJSON)."""
+        self.events += 1
+        chunk = self._reader.read(data)
+        whole = isinstance(chunk, ChatCompletionChunk) and _is_answer(chunk)
+        if isinstance(chunk, ChatCompletionChunk) and not whole and not chunk.error:
+            self._note("bare_json_line")
+            self._bare = True
+        self._merge(chunk, data)
+        self._whole = whole and self.events == 1
+
+    # ------------------------------------------------------------------ the end
+
+    def _end(self) -> None:
+        """Read what the end of input left open."""
+        left = self._sse.end()
+        self._lost = left.lost
+        data = b""
+        try:
+            if left.event is not None:
+                frame = left.event if isinstance(left.event, Frame) else Frame(left.event, b"", b"", None)
+                data = frame.data
+                self._lost = not self._take_unterminated(frame)
+            if left.stray is not None and not self.done:
+                data = left.stray.line
+                self._lost = not self._take_stray(left.stray, cut=True) or self._lost
+            if self._head and not self.events:
+                data = b"\n".join(self._head)
+                self._take_body(data)
+        except Refusal as error:
+            raise self._refused(error, data) from error
+
+    def _take_unterminated(self, frame: Frame) -> bool:
+        """Read a last event whose blank line never came; returns whether all of it could be read."""
+        lines, whole = ([frame.data], True) if _is_document(frame.data) else _documents(frame.data)
+        if lines:
+            self._note("unterminated_event")
+        if len(lines) > 1:
+            self._note("adjacent_data_lines")
+        self._take_all(Frame(line, frame.event, b"", None) for line in lines)
+        return whole
+
+    def _take_body(self, body: bytes) -> None:
+        """Read a body that was no event stream: JSON on many lines, or something else altogether."""
+        if _is_document(body):
+            self._take_bare(body)
+        elif body.lstrip().startswith((b"{", b"[")) and _is_cut(body):
+            self._lost = True
+            self._oddity = body
+        else:
+            raise Unreadable("neither an event stream nor JSON")
+
+    def _refused(self, error: Exception, data: bytes) -> DecodeError:
+        reason = str(error)
+        if b"}data:" in data:
+            reason += "; were lines fed without their ends?"
+        path = error.path if isinstance(error, Unreadable) else ""
+        return DecodeError(reason, event=self.events, path=f"${path}", data=data)
+
+    def _fail(self, error: StreamAggError) -> NoReturn:
+        self._error = error
+        error.partial = self.snapshot()
+        raise error
+
+    def _why(self) -> str:
+        """What is missing, for the message of an `IncompleteStreamError`."""
+        if not self._merger.began:
+            if self._oddity:
+                return f"the source had no chunk; it begins {excerpt(self._oddity)}"
+            return "the source ended without a chunk" if self.events else "the source was empty"
+        where = "inside an event" if self._lost else "without [DONE]"
+        return f"the source ended {where} after {self.events} events, {self._merger.missing()}"
+
+
+def _is_event(value: Any) -> bool:
+    """Whether an object is a server-sent event that some other library parsed."""
+    return hasattr(value, "data") and not hasattr(value, "choices")
+
+
+def _is_answer(chunk: ChatCompletionChunk) -> bool:
+    """Whether what was read is a whole answer: messages, and no deltas."""
+    choices = chunk.choices or ()
+    return bool(choices) and all(choice.message is not None and choice.delta is None for choice in choices)
+
+
+def _is_document(data: bytes) -> bool:
+    """Whether `data` is one whole JSON object."""
+    try:
+        return isinstance(parse(data, _ignore), dict)
+    except msgspec.DecodeError:
+        return False
+    except RecursionError:
+        return True  # the reader will say that it is too deep
+
+
+def _is_cut(data: bytes) -> bool:
+    """Whether `data` is the beginning of a JSON document."""
+    try:
+        msgspec.json.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        return "truncated" in str(error)
+    return False
+
+
+def _documents(data: bytes) -> tuple[list[bytes], bool]:
+    """The leading lines of an event's data that are each a JSON object, up to `[DONE]`; and whether
+    they are all of it."""
+    lines: list[bytes] = []
+    for line in data.split(b"\n"):
+        if line.strip() == b"[DONE]":
+            return [*lines, line], True
+        if line.strip():
+            if not _is_document(line):
+                return lines, False
+            lines.append(line)
+    return lines, bool(lines)
+
+
+def _bytes_of(item: Item) -> bytes:
+    if isinstance(item, StrayLine):
+        return item.line
+    return item.data if isinstance(item, Frame) else item if isinstance(item, bytes) else b""
+
+
+def _ignore(kind: str) -> None:
+    """Only a look: the repairs count when the document is read."""

@@ -1,0 +1,142 @@
+"""Every exception this library raises on purpose, one sentence each.
+
+    StreamAggError
+    ├── IncompleteStreamError   the source ended before the stream was complete
+    ├── ProviderError           the server reported an error inside the stream
+    ├── DecodeError             a payload is no chunk (also a ValueError)
+    ├── LimitError              a bound of `Limits` was passed
+    └── IdleTimeoutError        no data event for `idle_timeout` seconds (also a TimeoutError)
+
+Each carries `.partial`: the response merged so far, or None before the first chunk.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ._response import ChatCompletionResponse
+
+EXCERPT = 120
+"""How much of a payload a message quotes, in characters."""
+
+
+def excerpt(data: bytes | str) -> str:
+    """The beginning of `data`, quoted and with control characters escaped, for a message."""
+    head = data[: 4 * EXCERPT]
+    text = head.decode("utf-8", "replace") if isinstance(head, bytes) else head
+    return ascii_quoted(text[:EXCERPT]) + ("..." if len(data) > len(head) or len(text) > EXCERPT else "")
+
+
+def ascii_quoted(text: str) -> str:
+    """`text` in quotes, with everything that a terminal could act on escaped."""
+    return repr(text.encode("utf-8", "replace").decode("utf-8"))
+
+
+class StreamAggError(Exception):
+    """The root of this library's errors."""
+
+    partial: ChatCompletionResponse | None
+    """The response merged before the error, or None if there was no chunk yet."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.partial = None
+
+
+class IncompleteStreamError(StreamAggError):
+    """The source ended before `[DONE]` or before every choice had a `finish_reason`."""
+
+
+class ProviderError(StreamAggError):
+    """The server reported an error in the stream, or answered with one instead of a stream."""
+
+    body: Any
+    """The error as it was sent: an object, a string, or the whole payload of `object: "error"`."""
+    message: str
+    """The server's own words."""
+    code: int | str | None
+    type: str | None
+
+    def __init__(self, body: Any, status: int | None = None) -> None:
+        self.body = body
+        self.message = _message_of(body)
+        code = body.get("code", body.get("status_code")) if isinstance(body, dict) else None
+        self.code = code if isinstance(code, (int, str)) else status
+        kind = body.get("type") if isinstance(body, dict) else None
+        self.type = kind if isinstance(kind, str) else None
+        known = ", ".join(str(part) for part in (self.code, self.type) if part is not None)
+        super().__init__(f"the server reported an error{f' ({known})' if known else ''}: {self.message}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (type(self), (self.body,), self.__dict__)
+
+
+def _message_of(body: Any) -> str:
+    """The human sentence in an error body, wherever servers put it."""
+    if isinstance(body, str):
+        return body
+    if isinstance(body, dict):
+        for key in ("message", "error", "detail", "msg"):
+            inner = body.get(key)
+            if isinstance(inner, str) and inner:
+                return inner
+            if isinstance(inner, dict) and inner:
+                return _message_of(inner)
+    return str(body)
+
+
+class DecodeError(StreamAggError, ValueError):
+    """A payload is no JSON object, or none that can be taken for a chunk."""
+
+    event: int
+    """Which event, counted from 1; 0 where the body as a whole could not be read."""
+    path: str
+    """Where in the payload, as a JSON path (`$.choices[0].delta`)."""
+    excerpt: str
+    """The beginning of the payload, quoted."""
+
+    def __init__(self, reason: str, *, event: int = 0, path: str = "$", data: bytes | str = b"") -> None:
+        self.reason = reason
+        self.event = event
+        self.path = path
+        self.excerpt = excerpt(data)
+        where = f"event {event}" if event else "the body"
+        at = f" at {path}" if path != "$" else ""
+        super().__init__(f"{where} cannot be read{at}: {reason}; it begins {self.excerpt}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (_rebuilt, (type(self), self.args, self.__dict__))
+
+
+class LimitError(StreamAggError):
+    """The stream passed a bound of `Limits`."""
+
+    limit: str
+    """The name of the field of `Limits` that was passed."""
+
+    def __init__(self, limit: str, bound: int) -> None:
+        self.limit = limit
+        self.bound = bound
+        super().__init__(f"the stream passed the limit {limit}={bound}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (_rebuilt, (type(self), self.args, self.__dict__))
+
+
+class IdleTimeoutError(StreamAggError, TimeoutError):
+    """No data event came for `idle_timeout` seconds; comments do not count."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        super().__init__(f"no data event for {seconds:g} seconds")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (_rebuilt, (type(self), self.args, self.__dict__))
+
+
+def _rebuilt(cls: type[StreamAggError], args: tuple[Any, ...], state: dict[str, Any]) -> StreamAggError:
+    """Unpickle an error whose constructor takes other arguments than its message."""
+    error = cls.__new__(cls, *args)
+    error.__dict__.update(state)
+    return error

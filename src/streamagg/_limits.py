@@ -1,0 +1,50 @@
+"""What a stream may make its reader hold, and the words for what had to be repaired."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+
+class Limits(Struct, frozen=True, kw_only=True):
+    """Bounds on what one stream may hold in memory; past one the stream fails with `LimitError`.
+
+    The defaults are far above what an honest server sends: 64 KiB and 1 MiB an event broke users
+    of other clients (images, tool results), so an event may have 64 MiB here.
+    """
+
+    event_bytes: int = 64 * 2**20
+    """Bytes of one event, or of one line, that has not ended yet."""
+    response_size: int = 512 * 2**20
+    """Characters of text, names and arguments, plus one for each number and list entry."""
+    choices: int = 4096
+    """Choices of a response."""
+    tool_calls: int = 4096
+    """Tool calls of a choice; also the items of one `index` in another list of the delta."""
+    depth: int = 128
+    """Nesting of objects and lists in a field whose type is not known."""
+
+
+REPAIRS = {
+    "adjacent_data_lines": "one event held several JSON documents, a line each",
+    "bare_json_line": "a JSON object stood on a line of its own, without `data:`",
+    "choice_index_missing": "a choice had no `index`; its place in the list was taken",
+    "choices_missing": "a chunk had no `choices`, or `null`",
+    "delta_missing": "a choice had neither `delta` nor `message`",
+    "empty_event": "an event's data was blank",
+    "id_changed": "a chunk's `id` differed from the first one's",
+    "invalid_utf8": "bytes that are no UTF-8 were replaced by U+FFFD",
+    "list_for_object": "an empty list came where an object belongs",
+    "nonstandard_json": "NaN, Infinity, a lone surrogate or a trailing NUL was read",
+    "not_a_chunk": "an object with none of `choices`, `usage`, `id`, `object` was passed over",
+    "null_item": "a `null` in a list was passed over",
+    "number_in_string": "a number came as a string",
+    "tool_call_split": "a finished call's index was used again without an `id`; another call was begun",
+    "tool_id_null": "a tool call's `id` was the word `null`",
+    "tool_id_repeated": "a continuation repeated its call's `id`",
+    "tool_index_missing": "a tool call's fragment had no `index`",
+    "tool_index_reused": "another call's `id` came at an index already taken",
+    "tool_name_repeated": "a continuation repeated its call's `name`",
+    "unterminated_event": "the last event had no blank line after it",
+    "value_for_string": "a number, boolean, object or list came where a string belongs",
+}
+"""The kinds of repair that `Accumulator.repairs` counts, and what each means."""

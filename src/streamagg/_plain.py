@@ -1,0 +1,75 @@
+"""Any client's chunk object as plain JSON data, recognised by its shape: nothing is imported for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import Enum
+from typing import Any
+
+import msgspec
+
+from ._errors import LimitError
+from ._lenient import Unreadable, kind_of
+from ._struct import WireStruct, to_plain
+
+_MAX_BITS = 4096  # longer integers could not be written as text again
+
+
+def plain_data(value: Any, depth: int) -> Any:
+    """`value` as new dicts, lists, strings and numbers.
+
+    Takes mappings, sequences, enums, msgspec structs, pydantic models of both versions (`model_dump`,
+    `dict`), and objects with attributes. Raises `Unreadable` for what has none of these shapes and
+    `LimitError` past `depth`.
+    """
+    return _plain(value, depth, depth)
+
+
+def _plain(value: Any, left: int, depth: int) -> Any:
+    if left < 0:
+        raise LimitError("depth", depth)
+    if value is None or type(value) in (str, bool, float):
+        return value
+    if isinstance(value, Enum):
+        return _plain(value.value, left, depth)
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, int):
+        if value.bit_length() > _MAX_BITS:
+            raise Unreadable("expected a number, got one out of range")
+        return int(value)
+    if isinstance(value, float):
+        return float(value)
+    if isinstance(value, (list, tuple)):
+        return [_plain(item, left - 1, depth) for item in value]
+    fields = value if isinstance(value, Mapping) else _fields_of(value)
+    plain = {}
+    for name, item in fields.items():
+        if not isinstance(name, str):
+            raise Unreadable(f"expected names for keys, got {kind_of(name)}")
+        try:
+            plain[str.__str__(name)] = _plain(item, left - 1, depth)
+        except Unreadable as error:
+            error.path = f".{name}{error.path}"
+            raise
+    return plain
+
+
+def _fields_of(value: Any) -> Mapping[Any, Any]:
+    """An object's fields by name."""
+    if isinstance(value, WireStruct):
+        fields: Mapping[Any, Any] = to_plain(value)
+    elif isinstance(value, msgspec.Struct):
+        fields = msgspec.structs.asdict(value)
+    elif callable(dump := getattr(value, "model_dump", None)):
+        fields = dump(exclude_unset=True, warnings=False)
+    elif callable(dump := getattr(value, "dict", None)):
+        fields = dump(exclude_unset=True)
+    else:
+        names = [name for cls in type(value).__mro__ for name in getattr(cls, "__slots__", ())]
+        attributes = {name: getattr(value, name) for name in names if hasattr(value, name)}
+        fields = {**attributes, **getattr(value, "__dict__", {})}
+        fields = {name: item for name, item in fields.items() if not name.startswith("_") and not callable(item)}
+    if isinstance(value, (type, bytes, bytearray)) or not isinstance(fields, Mapping) or not fields:
+        raise Unreadable(f"expected plain data, got {kind_of(value)}")
+    return fields

@@ -1,0 +1,151 @@
+"""One payload to one chunk: strictly where the structs fit, tolerantly where not. Merges nothing.
+
+Both ways give the same chunk wherever both can read it; a test says so.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Any
+
+import msgspec
+
+from ._chunk import ChatCompletionChunk
+from ._errors import LimitError
+from ._lenient import Note, Unreadable, kind_of, parse, to_struct
+from ._limits import Limits
+from ._plain import plain_data
+from ._response import CompletionUsage
+from ._values import check_depth, weigh
+
+Refusal = (Unreadable, msgspec.DecodeError)
+"""What reading a payload may raise, beside `LimitError`."""
+
+_decode = msgspec.json.Decoder(ChatCompletionChunk).decode
+
+_STRIKES = 2
+"""After so many strict failures in a row a stream is read tolerantly at once: failing costs a microsecond."""
+_PATIENCE = 64
+"""For so many payloads, then strict reading is tried again."""
+
+
+class Sentinel(Enum):
+    """What a payload may be instead of a chunk."""
+
+    DONE = "[DONE]"
+    """The end that servers announce."""
+    PASSED_OVER = ""
+    """Blank, or an object that is no chunk."""
+
+
+class Reader:
+    """Reads the payloads of one stream. `note` is told each repair of a payload that could be read."""
+
+    def __init__(self, note: Note, limits: Limits) -> None:
+        self.has_surrogates = False
+        """Whether a payload held half of a surrogate pair: another may bring the other half."""
+        self._note = note
+        self._limits = limits
+        self._strikes = 0
+        self._skip = 0
+
+    def read(self, data: bytes) -> ChatCompletionChunk | Sentinel:
+        """Read an event's data. Raises one of `Refusal`, or `LimitError`."""
+        if self._skip:
+            self._skip -= 1
+            return self.read_tolerantly(data)
+        try:
+            chunk = _decode(data)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            self._strikes += 1
+            if self._strikes >= _STRIKES:
+                self._skip = _PATIENCE
+            return self.read_tolerantly(data)
+        self._strikes = 0
+        if chunk.choices is None or chunk.object == "error" or chunk.x_groq is not None:
+            return self._accepted(chunk, None)
+        return chunk
+
+    def read_tolerantly(self, data: bytes) -> ChatCompletionChunk | Sentinel:
+        """As `read`, without trying the strict way first."""
+        text = data.strip()
+        if text == b"[DONE]":
+            return Sentinel.DONE
+        if not text:
+            self._note("empty_event")
+            return Sentinel.PASSED_OVER
+        notes: list[str] = []
+        return self._from_plain(self.parse(data, notes.append), notes)
+
+    def parse(self, data: bytes, note: Note) -> Any:
+        """The payload's JSON as plain data, within the limits."""
+        try:
+            plain = parse(data, note)
+        except RecursionError:
+            raise LimitError("depth", self._limits.depth) from None
+        if data.count(b"{") + data.count(b"[") > self._limits.depth:
+            check_depth(plain, self._limits.depth)
+        if b"\\u" in data:
+            self._look_for_surrogates(plain)
+        return plain
+
+    def read_object(self, value: Any) -> ChatCompletionChunk | Sentinel:
+        """Read a chunk given as a struct, a dict or a client's object; shares nothing with it."""
+        plain = plain_data(value, self._limits.depth)
+        if weigh(plain) > self._limits.event_bytes:
+            raise LimitError("event_bytes", self._limits.event_bytes)
+        self._look_for_surrogates(plain)
+        return self._from_plain(plain, [])
+
+    def _from_plain(self, plain: Any, notes: list[str]) -> ChatCompletionChunk | Sentinel:
+        if not isinstance(plain, dict):
+            raise Unreadable(f"expected an object, got {kind_of(plain)}")
+        chunk = to_struct(ChatCompletionChunk, plain, notes.append)
+        read = self._accepted(chunk, plain)
+        for kind in notes:
+            self._note(kind)
+        return read
+
+    def _accepted(self, chunk: ChatCompletionChunk, plain: dict[str, Any] | None) -> ChatCompletionChunk | Sentinel:
+        """The last look at what was read: is it a chunk at all, is it an error as a whole?"""
+        if chunk.object == "error" and not chunk.error:  # vLLM's older way
+            chunk.error = chunk.to_dict() if plain is None else plain
+        if not (
+            chunk.error
+            or chunk.choices is not None
+            or chunk.usage is not None
+            or chunk.id is not None
+            or chunk.object is not None
+        ):
+            self._note("not_a_chunk")
+            return Sentinel.PASSED_OVER
+        if chunk.usage is None and isinstance(chunk.x_groq, dict) and isinstance(chunk.x_groq.get("usage"), dict):
+            try:
+                to_struct(CompletionUsage, chunk.x_groq["usage"], _ignore)
+            except Unreadable as error:
+                error.path = f".x_groq.usage{error.path}"
+                raise
+        return chunk
+
+    def _look_for_surrogates(self, plain: Any) -> None:
+        try:
+            msgspec.json.encode(plain)
+        except UnicodeEncodeError:
+            self.has_surrogates = True
+
+
+def mended(value: Any) -> Any:
+    """`value` with halves of surrogate pairs joined where they meet, and replaced by U+FFFD where not."""
+    if isinstance(value, str):
+        return value if value.isascii() else value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    if isinstance(value, list):
+        return [mended(item) for item in value]
+    if isinstance(value, dict):
+        return type(value)((mended(name), mended(item)) for name, item in value.items()) if value else value
+    if isinstance(value, msgspec.Struct):
+        return type(value)(**{name: mended(getattr(value, name)) for name in value.__struct_fields__})
+    return value
+
+
+def _ignore(kind: str) -> None:
+    """A look ahead: the repairs count when the report is merged."""

@@ -1,0 +1,285 @@
+"""Tool calls from fragments: which call does a fragment continue, and what does it add?
+
+Servers disagree on `index` and `id` (absent, null, reused, the word `null`, repeated), so a
+fragment finds its slot in this order; newest means created last:
+
+1. it has an `id`: the slot with that id, unless both have an index, these differ, and the fragment
+   brings a name; else the newest slot at its index that has no id yet; else a new slot;
+2. it has only an `index`: the newest slot of that index; else a new slot;
+3. it has neither: the newest slot; else a new slot.
+
+In 2 and 3 a fragment with a name begins another call where the slot's own is over: it has another
+name and its arguments have begun, or its arguments are a whole JSON object and more would come.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import msgspec
+
+from ._chunk import (
+    ChatCompletionChunkToolCall,
+    ChatCompletionChunkToolCallCustom,
+    ChatCompletionChunkToolCallFunction,
+)
+from ._lenient import Note
+from ._response import ToolCall, ToolCallCustom, ToolCallFunction
+from ._struct import Extra
+from ._text import Text
+from ._values import merge_object, settled
+
+_Part = ChatCompletionChunkToolCallFunction | ChatCompletionChunkToolCallCustom
+
+
+class Callee:
+    """A call's `function` or `custom`: a name, a text that grows, and what else the server sends."""
+
+    __slots__ = ("_closed", "_depth", "_in_string", "_scanned", "extra", "name", "text")
+
+    def __init__(self) -> None:
+        self.name: str | None = None
+        self.text: Text | None = None
+        self.extra: dict[str, Any] = {}
+        self._scanned = self._depth = 0
+        self._in_string = False
+        self._closed: int | None = None
+
+    def add(self, name: str | None, text: str | None, extra: dict[str, Any], note: Note | None) -> int:
+        """Take a fragment; returns the size by which the call grew. A repeated equal name is kept once."""
+        grown = 0
+        if name:
+            if name != self.name:
+                grown += len(name)
+                self.name = (self.name or "") + name
+            elif note is not None:
+                note("tool_name_repeated")
+        elif name is not None and self.name is None:
+            self.name = name
+        if text is not None:
+            if self.text is None:
+                self.text = Text()
+            self.text.add(text)
+            grown += len(text)
+        return grown + merge_object(self.extra, extra) if extra else grown
+
+    def written(self) -> str | None:
+        """The text so far; None where none came."""
+        return self.text.value() if self.text is not None else None
+
+    def whole(self) -> bool:
+        """Whether the text is one whole JSON object; linear over all calls, as each reads on.
+
+        The first place where the brackets close decides: text that is JSON at all ends there.
+        """
+        text = self.written() or ""
+        if self._closed is None:
+            self._scan(text)
+            if self._closed is not None and not _is_object(text[: self._closed]):
+                self._closed = _NEVER
+        if self._closed is None or self._closed == _NEVER:
+            return False
+        if text[self._closed :].strip(" \t\r\n"):
+            self._closed = _NEVER
+        return self._closed != _NEVER
+
+    def _scan(self, text: str) -> None:
+        end = len(text)
+        while end > self._scanned and text[end - 1] == "\\":
+            end -= 1
+        end = len(text) - (len(text) - end) % 2  # a last backslash escapes what is still to come
+        for token in _TOKENS.finditer(text, self._scanned, end):
+            mark = token[0]
+            if mark == '"':
+                self._in_string = not self._in_string
+            elif not self._in_string and len(mark) == 1:
+                self._depth += 1 if mark in "{[" else -1
+                if self._depth <= 0:
+                    self._closed = token.end()
+                    return
+        self._scanned = end
+
+    def copy(self) -> Callee:
+        other = Callee()
+        other.name = self.name
+        other.text = self.text.copy() if self.text is not None else None
+        other.extra = settled(self.extra)
+        return other
+
+
+_NEVER = -1
+_TOKENS = re.compile(r'["{}\[\]]|\\.', re.DOTALL)
+
+
+def _is_object(text: str) -> bool:
+    try:
+        return isinstance(msgspec.json.decode(text), dict)
+    except (msgspec.DecodeError, RecursionError, UnicodeEncodeError):
+        return False
+
+
+class Slot:
+    """One tool call that is being put together."""
+
+    __slots__ = ("custom", "extra", "function", "id", "index", "place", "type")
+
+    def __init__(self, index: int | float | None, place: int) -> None:
+        self.index = index
+        self.place = place
+        self.id: str | None = None
+        self.type: str | None = None
+        self.function: Callee | None = None
+        self.custom: Callee | None = None
+        self.extra: dict[str, Any] = {}
+
+    def copy(self) -> Slot:
+        other = Slot(self.index, self.place)
+        other.id, other.type, other.extra = self.id, self.type, settled(self.extra)
+        other.function = self.function and self.function.copy()
+        other.custom = self.custom and self.custom.copy()
+        return other
+
+    def is_over(self, name: str, brings_text: bool) -> bool:
+        """Whether a fragment with this name must belong to another call."""
+        callee = self.function or self.custom
+        if callee is None or not callee.written():
+            return False
+        return bool(callee.name and callee.name != name) or (brings_text and callee.whole())
+
+    def value(self) -> ToolCall:
+        known: dict[str, Any] = {"type": self.type or ("custom" if self.custom else "function")}
+        if self.id is not None:
+            known["id"] = self.id
+        if self.function is not None:
+            known["function"] = function_of(self.function)
+        if self.custom is not None:
+            custom = self.custom
+            known["custom"] = ToolCallCustom(name=custom.name, input=custom.written(), **_extra(custom.extra))
+        extra = settled(self.extra)
+        if "extra_content" in extra:
+            known["extra_content"] = extra.pop("extra_content")
+        return ToolCall(**known, **_extra(extra))
+
+
+def function_of(callee: Callee) -> ToolCallFunction:
+    return ToolCallFunction(name=callee.name, arguments=callee.written(), **_extra(callee.extra))
+
+
+def _extra(fields: dict[str, Any]) -> dict[str, Any]:
+    return {"extra": Extra(settled(fields))} if fields else {}
+
+
+class Slots:
+    """The tool calls of one choice."""
+
+    __slots__ = ("_by_id", "_by_index", "_idless", "slots")
+
+    def __init__(self) -> None:
+        self.slots: list[Slot] = []
+        self._by_id: dict[tuple[str, int | float | None] | str, Slot] = {}
+        self._by_index: dict[int | float, Slot] = {}
+        self._idless: dict[int | float, list[Slot]] = {}
+
+    def copy(self) -> Slots:
+        other = Slots()
+        for slot in self.slots:
+            other._register(slot.copy())
+        return other
+
+    def add(self, fragment: ChatCompletionChunkToolCall, note: Note) -> int:
+        """Take one fragment; returns the size by which the calls grew."""
+        call_id = fragment.id or None
+        if call_id == "null":  # Mistral sends the word on continuations
+            note("tool_id_null")
+            call_id = None
+        if fragment.index is None:
+            note("tool_index_missing")
+        slot = self._find(fragment, call_id, note)
+        grown = 0
+        if slot is None:
+            slot = Slot(fragment.index, len(self.slots))
+            slot.id = call_id
+            grown = 1 + len(call_id or "")
+            self._register(slot)
+        elif call_id is not None and slot.id == call_id:
+            note("tool_id_repeated")
+            if slot.index is None and fragment.index is not None:
+                slot.index = fragment.index
+                self._register(slot)
+        elif call_id is not None:
+            slot.id = call_id
+            grown = len(call_id)
+            self._register(slot)
+        return grown + _fill(slot, fragment, note)
+
+    def value(self) -> list[ToolCall]:
+        """The calls in order of index; one without an index has its place of appearance instead."""
+        ordered = sorted(self.slots, key=lambda slot: (slot.place if slot.index is None else slot.index, slot.place))
+        return [slot.value() for slot in ordered]
+
+    def _find(self, fragment: ChatCompletionChunkToolCall, call_id: str | None, note: Note) -> Slot | None:
+        """The slot that the fragment continues; None where it begins a call."""
+        index = fragment.index
+        callee: _Part | None = fragment.function or fragment.custom
+        name = callee.name if callee is not None else None
+        if call_id is not None:
+            slot = self._by_id.get((call_id, index)) or self._by_id.get(call_id)
+            if slot is not None and slot.index not in (index, None) and index is not None and name:
+                slot = self._by_id.get((call_id, None))
+                slot = slot if slot is not None and slot.index is None else None
+            if slot is not None or index is None:
+                return slot
+            idless = self._idless.get(index, [])
+            while idless and idless[-1].id is not None:
+                idless.pop()
+            if idless:
+                return idless[-1]
+            if index in self._by_index:
+                note("tool_index_reused")
+            return None
+        slot = self._by_index.get(index) if index is not None else self.slots[-1] if self.slots else None
+        if slot is not None and name and slot.is_over(name, brings_text=_text_of(callee) not in (None, "")):
+            note("tool_call_split")
+            return None
+        return slot
+
+    def _register(self, slot: Slot) -> None:
+        """Make a slot known under its index and id, once it has them; the newest one counts."""
+        if slot.place == len(self.slots):
+            self.slots.append(slot)
+        if slot.id is not None:
+            self._by_id[slot.id, slot.index] = slot
+            newest = self._by_id.get(slot.id, slot)
+            self._by_id[slot.id] = slot if slot.place >= newest.place else newest
+        if slot.index is not None:
+            newest = self._by_index.get(slot.index, slot)
+            self._by_index[slot.index] = slot if slot.place >= newest.place else newest
+            if slot.id is None:
+                self._idless.setdefault(slot.index, []).append(slot)
+
+
+def _text_of(callee: _Part | None) -> str | None:
+    if isinstance(callee, ChatCompletionChunkToolCallCustom):
+        return callee.input
+    return callee.arguments if callee is not None else None
+
+
+def _fill(slot: Slot, fragment: ChatCompletionChunkToolCall, note: Note) -> int:
+    """Merge what the fragment says into its slot."""
+    grown = 0
+    if fragment.type:
+        slot.type = fragment.type
+    if (function := fragment.function) is not None:
+        if slot.function is None:
+            slot.function = Callee()
+        grown += slot.function.add(function.name, function.arguments, function.extra, note)
+    if (custom := fragment.custom) is not None:
+        if slot.custom is None:
+            slot.custom = Callee()
+        grown += slot.custom.add(custom.name, custom.input, custom.extra, note)
+    if fragment.extra_content is not None:
+        grown += merge_object(slot.extra, {"extra_content": fragment.extra_content})
+    if fragment.extra:
+        grown += merge_object(slot.extra, fragment.extra)
+    return grown

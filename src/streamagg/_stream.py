@@ -1,0 +1,318 @@
+"""The drivers: `accumulate` and `stream`, async and sync. Short loops; they parse nothing."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Iterator, Mapping
+from typing import Any, Literal
+
+from ._accumulator import Accumulator
+from ._chunk import ChatCompletionChunk
+from ._errors import IdleTimeoutError, IncompleteStreamError, StreamAggError
+from ._limits import Limits
+from ._response import ChatCompletionResponse
+from ._sources import AsyncItems, Items
+from ._usage import UsageMode
+
+IncompleteMode = Literal["raise", "return"]
+
+_DEFAULT_LIMITS = Limits()
+
+
+class _Session:
+    """One stream and the options of the drivers; all but the reading itself."""
+
+    def __init__(
+        self,
+        usage: UsageMode,
+        strict: bool,
+        limits: Limits,
+        incomplete: IncompleteMode,
+        idle_timeout: float | None,
+    ) -> None:
+        if incomplete not in ("raise", "return"):
+            raise ValueError(f"incomplete must be 'raise' or 'return', not {incomplete!r}")
+        if idle_timeout is not None and not idle_timeout > 0:
+            raise ValueError("idle_timeout must be a positive number of seconds, or None")
+        self.accumulator = Accumulator(usage=usage, strict=strict, limits=limits)
+        self._returns = incomplete == "return"
+        self._idle_timeout = idle_timeout
+        self._events = -1
+        self._deadline = 0.0
+
+    def take(self, item: Any) -> bool:
+        """Push one item of the source; returns whether reading should stop."""
+        if isinstance(item, (bytes, str, bytearray, memoryview)):
+            self.accumulator.feed(item)
+        else:
+            self.accumulator.add(item)
+        return self.accumulator.done
+
+    def result(self) -> ChatCompletionResponse:
+        """What the stream came to, at its end."""
+        try:
+            return self.accumulator.finish()
+        except IncompleteStreamError as error:
+            if self._returns and error.partial is not None:
+                return error.partial
+            raise
+
+    async def next_of(self, items: AsyncItems) -> Any:
+        """The next item, or `IdleTimeoutError` once no data event came for `idle_timeout` seconds."""
+        if self._idle_timeout is None:
+            return await items.next()
+        import anyio
+
+        with anyio.CancelScope(deadline=self._until(anyio.current_time())) as scope:
+            return await items.next()
+        assert scope.cancelled_caught
+        raise self._idle()
+
+    def next_of_sync(self, items: Items) -> Any:
+        """As `next_of`; a blocking read cannot be cut short, so the time is looked at once it returns."""
+        if self._idle_timeout is None:
+            return items.next()
+        deadline = self._until(time.monotonic())
+        item = items.next()
+        if time.monotonic() > deadline:
+            raise self._idle()
+        return item
+
+    def _until(self, now: float) -> float:
+        """When the time is up: it runs from the last data event."""
+        if self.accumulator.events != self._events:
+            self._events, self._deadline = self.accumulator.events, now + (self._idle_timeout or 0)
+        return self._deadline
+
+    def _idle(self) -> IdleTimeoutError:
+        error = IdleTimeoutError(self._idle_timeout or 0)
+        error.partial = self.accumulator.snapshot()
+        return error
+
+
+class _Wrapped:
+    """The face that both stream wrappers share."""
+
+    def __init__(self, source: Any, session: _Session) -> None:
+        self._source = source
+        self._session = session
+        self._chunks: deque[ChatCompletionChunk] = deque()
+        self._error: StreamAggError | None = None
+        self._ended = False
+        session.accumulator.deliver = self._chunks.append
+
+    @property
+    def complete(self) -> bool:
+        """Whether the stream, if it ended here, would be complete."""
+        return self._session.accumulator.complete
+
+    @property
+    def repairs(self) -> Mapping[str, int]:
+        """What was odd about the stream so far: how often each kind of `REPAIRS` was needed."""
+        return self._session.accumulator.repairs
+
+    def snapshot(self) -> ChatCompletionResponse | None:
+        """The response so far, which nothing that follows changes; None before the first chunk.
+
+        Readable at any time, also after an error or a cancellation.
+        """
+        return self._session.accumulator.snapshot()
+
+    def response(self) -> ChatCompletionResponse:
+        """The response, once the stream has ended or was closed; raises as `Accumulator.finish` does.
+
+        A `RuntimeError` while the stream still runs: `snapshot` gives what there is then.
+        """
+        if not self._ended:
+            raise RuntimeError("the stream has not ended yet: snapshot() gives the response so far")
+        return self._session.result()
+
+    def _end(self) -> None:
+        """The source has ended: find out whether that is an error. Chunks before one come first."""
+        self._ended = True
+        if self._error is None:
+            try:
+                self._session.result()
+            except StreamAggError as error:
+                self._error = error
+
+
+class ChatCompletionStream(_Wrapped, AsyncIterator[ChatCompletionChunk]):
+    """The chunks of a source as they come, and the response at the end; made by `stream`."""
+
+    _items: AsyncItems | None = None
+
+    async def __aenter__(self) -> ChatCompletionStream:
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Stop reading, and close what was opened here; the source itself is the caller's to close."""
+        self._ended = True
+        if self._items is not None:
+            await self._items.aclose()
+
+    async def __anext__(self) -> ChatCompletionChunk:
+        while not self._chunks:
+            if self._error is not None:
+                raise self._error
+            if self._ended:
+                raise StopAsyncIteration
+            await self._read()
+        return self._chunks.popleft()
+
+    async def _read(self) -> None:
+        """Read one item of the source, or its end."""
+        try:
+            if self._items is None:
+                self._items = AsyncItems(self._source)
+            stop = self._session.take(await self._session.next_of(self._items))
+        except StopAsyncIteration:
+            stop = True
+        except StreamAggError as error:
+            self._error = error
+            stop = True
+        except BaseException:
+            await self.aclose()
+            raise
+        if stop:
+            self._end()
+            await self.aclose()
+
+
+class SyncChatCompletionStream(_Wrapped, Iterator[ChatCompletionChunk]):
+    """The chunks of a blocking source as they come, and the response at the end; made by `stream_sync`."""
+
+    _items: Items | None = None
+
+    def __enter__(self) -> SyncChatCompletionStream:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stop reading, and close what was opened here; the source itself is the caller's to close."""
+        self._ended = True
+        if self._items is not None:
+            self._items.close()
+
+    def __next__(self) -> ChatCompletionChunk:
+        while not self._chunks:
+            if self._error is not None:
+                raise self._error
+            if self._ended:
+                raise StopIteration
+            self._read()
+        return self._chunks.popleft()
+
+    def _read(self) -> None:
+        """Read one item of the source, or its end."""
+        try:
+            if self._items is None:
+                self._items = Items(self._source)
+            stop = self._session.take(self._session.next_of_sync(self._items))
+        except StopIteration:
+            stop = True
+        except StreamAggError as error:
+            self._error = error
+            stop = True
+        except BaseException:
+            self.close()
+            raise
+        if stop:
+            self._end()
+            self.close()
+
+
+def stream(
+    source: Any,
+    *,
+    usage: UsageMode = "auto",
+    strict: bool = False,
+    limits: Limits = _DEFAULT_LIMITS,
+    incomplete: IncompleteMode = "raise",
+    idle_timeout: float | None = None,
+) -> ChatCompletionStream:
+    """Wrap any source: `async with stream(source) as chunks`, then iterate; options as `accumulate`.
+
+    An error of the stream is raised once the chunks before it were handed out.
+    """
+    return ChatCompletionStream(source, _Session(usage, strict, limits, incomplete, idle_timeout))
+
+
+def stream_sync(
+    source: Any,
+    *,
+    usage: UsageMode = "auto",
+    strict: bool = False,
+    limits: Limits = _DEFAULT_LIMITS,
+    incomplete: IncompleteMode = "raise",
+    idle_timeout: float | None = None,
+) -> SyncChatCompletionStream:
+    """`stream` for blocking sources: `with stream_sync(source) as chunks`, then iterate."""
+    return SyncChatCompletionStream(source, _Session(usage, strict, limits, incomplete, idle_timeout))
+
+
+async def accumulate(
+    source: Any,
+    *,
+    usage: UsageMode = "auto",
+    strict: bool = False,
+    limits: Limits = _DEFAULT_LIMITS,
+    incomplete: IncompleteMode = "raise",
+    idle_timeout: float | None = None,
+) -> ChatCompletionResponse:
+    """Read a source to its end, or to `[DONE]`, and return the one response that it streamed.
+
+    `source`: a response of an HTTP client, a client's stream of chunks, what `stream` made, a whole
+    body as bytes or str, a path, a binary file, or an iterable, async or not, of slices, chunks or
+    events. `usage`, `strict`, `limits`: see `Accumulator`. `incomplete="return"` gives what there is of
+    a stream that was cut, where there is any, instead of raising `IncompleteStreamError`.
+    `idle_timeout`: seconds without a data event before `IdleTimeoutError`; comments do not count.
+
+    Raises a `StreamAggError`, a `TypeError` for what cannot be read, and whatever the source raises.
+    """
+    if isinstance(source, ChatCompletionStream):  # it has its own options
+        async for _ in source:
+            pass
+        return source.response()
+    session = _Session(usage, strict, limits, incomplete, idle_timeout)
+    items = AsyncItems(source)
+    try:
+        while not session.take(await session.next_of(items)):
+            pass
+    except StopAsyncIteration:
+        pass
+    finally:
+        await items.aclose()
+    return session.result()
+
+
+def accumulate_sync(
+    source: Any,
+    *,
+    usage: UsageMode = "auto",
+    strict: bool = False,
+    limits: Limits = _DEFAULT_LIMITS,
+    incomplete: IncompleteMode = "raise",
+    idle_timeout: float | None = None,
+) -> ChatCompletionResponse:
+    """`accumulate` for blocking sources. `idle_timeout` is looked at whenever a read returns."""
+    if isinstance(source, SyncChatCompletionStream):
+        for _ in source:
+            pass
+        return source.response()
+    session = _Session(usage, strict, limits, incomplete, idle_timeout)
+    items = Items(source)
+    try:
+        while not session.take(session.next_of_sync(items)):
+            pass
+    except StopIteration:
+        pass
+    finally:
+        items.close()
+    return session.result()

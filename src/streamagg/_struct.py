@@ -1,0 +1,87 @@
+"""What all wire structs share: `extra` for fields no type knows, and the way back to plain data.
+
+Strict decoding forbids unknown fields, and `Extra` is a type that no JSON value decodes to, so a
+payload that really has a field named `extra` is read by the tolerant reader like any unknown one.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, NoReturn
+
+import msgspec
+from msgspec import Struct
+
+
+class Extra(dict[str, Any]):
+    """The fields of an object that its struct does not know, by name."""
+
+
+class _NoExtra(Extra):
+    """The one empty `Extra` that structs share: a dict of its own would cost each some 20 ns."""
+
+    def _refuse(self, *args: Any, **kwargs: Any) -> NoReturn:
+        raise TypeError("this empty `extra` is shared: assign a new Extra({...}) instead")
+
+    __setitem__ = __ior__ = update = setdefault = _refuse
+
+    def __reduce__(self) -> str:
+        return "NO_EXTRA"
+
+
+NO_EXTRA: Extra = _NoExtra()
+
+
+class WireStruct(
+    Struct,
+    kw_only=True,
+    forbid_unknown_fields=True,
+    omit_defaults=True,
+    repr_omit_defaults=True,
+    gc=False,  # parsed JSON holds no cycles; without it a response of a million entries costs collections
+):
+    """Base of every struct that mirrors a JSON object of the chat-completions API."""
+
+    dropped: ClassVar[tuple[str, ...]] = ("obfuscation",)
+    """Fields that the tolerant reader leaves out: padding against traffic analysis says nothing."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The wire's shape as plain data: snake_case, unknown fields in their places, no nulls."""
+        plain: dict[str, Any] = to_plain(self)
+        return plain
+
+    def to_json(self) -> str:
+        """`to_dict()` as compact JSON text. NaN and infinities become `null`, as JSON has none."""
+        return msgspec.json.encode(self.to_dict()).decode()
+
+
+def copied(value: Any) -> Any:
+    """`value` with every struct and container new, so that neither sees the other change."""
+    if isinstance(value, Struct):
+        fields = {name: copied(getattr(value, name)) for name in value.__struct_fields__}
+        return type(value)(**fields)
+    if isinstance(value, list):
+        return [copied(item) for item in value]
+    if value is NO_EXTRA:
+        return value
+    if isinstance(value, dict):
+        return type(value)((name, copied(item)) for name, item in value.items())
+    return value
+
+
+def to_plain(value: Any) -> Any:
+    """`value` with its structs turned to dicts and every container new."""
+    if isinstance(value, Struct):
+        plain: dict[str, Any] = {
+            name: to_plain(item)
+            for name in value.__struct_fields__
+            if name != "extra" and (item := getattr(value, name)) is not None
+        }
+        extra: Extra = getattr(value, "extra", NO_EXTRA)
+        for name, item in extra.items():
+            plain[name] = to_plain(item)
+        return plain
+    if isinstance(value, list):
+        return [to_plain(item) for item in value]
+    if isinstance(value, dict):
+        return {name: to_plain(item) for name, item in value.items()}
+    return value

@@ -1,0 +1,54 @@
+"""Text that arrives in fragments."""
+
+from __future__ import annotations
+
+from typing import Any
+
+_FEW = 64
+_MANY = 16384
+
+
+class Growing:
+    """A value that is still arriving; `value()` gives what there is of it, sharing nothing mutable."""
+
+    __slots__ = ()
+
+    def value(self) -> Any:
+        raise NotImplementedError
+
+
+class Text(Growing):
+    """Fragments in a list, joined into `head` now and then.
+
+    A fragment of a few letters costs some 60 bytes as an object of its own, so a million of them
+    would hold ten times their text; joining at every fragment would be quadratic. The number that
+    may wait doubles with each join, from 64 to 16,384 (1 MiB).
+    """
+
+    __slots__ = ("head", "tail", "wait")
+
+    def __init__(self) -> None:
+        self.head = ""
+        self.tail: list[str] = []
+        self.wait = _FEW
+
+    def add(self, fragment: str) -> None:
+        tail = self.tail
+        tail.append(fragment)
+        if len(tail) >= self.wait:
+            self.value()
+            self.wait = min(2 * self.wait, _MANY)
+
+    def value(self) -> str:
+        """The whole text; costs what came since the last call."""
+        if self.tail:
+            head, self.head = self.head, ""  # CPython grows a string in place while one name holds it
+            head += "".join(self.tail)
+            self.head = head
+            self.tail.clear()
+        return self.head
+
+    def copy(self) -> Text:
+        other = Text()
+        other.head = self.value()
+        return other

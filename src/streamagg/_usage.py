@@ -1,0 +1,106 @@
+"""Merging usage reports, so that each token is counted once.
+
+Servers report once at the end, as a running total, twice the same, in pieces (prompt first,
+completion last), or as increments. The prompt is counted once, so it tells them apart:
+
+- a report with a prompt count, after one that had it, restates the whole and replaces what it names;
+- a report without one, after one that had it, is a piece or an increment, and adds;
+- the first prompt count after reports without one replaces if its completion count is no smaller
+  than what stands, else it adds;
+- while no prompt count has come at all, a larger completion count replaces; a report equal to the
+  one before it on a chunk with empty `choices` is a repeat; any other adds.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from ._lenient import to_struct
+from ._response import CompletionUsage, added, is_count
+from ._values import weigh
+
+UsageMode = Literal["auto", "sum", "last"]
+
+
+class UsageMerge:
+    """Takes reports in order; `value()` is the usage so far, None before the first report."""
+
+    __slots__ = ("_before", "_had_prompt", "_mode", "_stands")
+
+    def __init__(self, mode: UsageMode = "auto") -> None:
+        if mode not in ("auto", "sum", "last"):
+            raise ValueError(f"usage must be 'auto', 'sum' or 'last', not {mode!r}")
+        self._mode = mode
+        self._stands: dict[str, Any] = {}
+        self._before: dict[str, Any] = {}
+        self._had_prompt = False
+
+    def add(self, usage: CompletionUsage | dict[str, Any], *, alone: bool) -> int:
+        """Take a report; `alone` says that its chunk has no choices. Returns the growth in size."""
+        report = _numbered(usage if isinstance(usage, dict) else usage.to_dict())
+        if not report:
+            return 0
+        weight = weigh(self._stands)
+        if not self._stands or self._mode == "last":
+            self._stands = _restated(self._stands, report)
+        elif self._mode == "sum":
+            self._stands = added(self._stands, report)
+        else:
+            self._stands = self._merged(report, alone)
+        self._before = report
+        self._had_prompt = self._had_prompt or bool(_count(report, "prompt_tokens"))
+        return weigh(self._stands) - weight
+
+    def value(self) -> CompletionUsage | None:
+        return to_struct(CompletionUsage, self._stands, _ignore) if self._stands else None
+
+    def _merged(self, report: dict[str, Any], alone: bool) -> dict[str, Any]:
+        stands = self._stands
+        completion, before = _count(report, "completion_tokens"), _count(stands, "completion_tokens")
+        if _count(report, "prompt_tokens"):
+            replaces = self._had_prompt or completion >= before
+        elif self._had_prompt:
+            replaces = False
+        else:
+            replaces = completion > before
+            if not replaces and alone and report == self._before:
+                return stands
+        return _restated(stands, report) if replaces else _summed(stands, report)
+
+
+def _count(report: dict[str, Any], name: str) -> int | float:
+    value = report.get(name, 0)
+    return value if is_count(value) else 0
+
+
+def _restated(stands: dict[str, Any], report: dict[str, Any]) -> dict[str, Any]:
+    """`report` over `stands`, counter by counter."""
+    total = dict(stands)
+    for name, value in report.items():
+        before = total.get(name)
+        total[name] = _restated(before if isinstance(before, dict) else {}, value) if isinstance(value, dict) else value
+    return total
+
+
+def _summed(stands: dict[str, Any], report: dict[str, Any]) -> dict[str, Any]:
+    total = added(stands, report)
+    parts = _count(total, "prompt_tokens") + _count(total, "completion_tokens")
+    largest = max(_count(stands, "total_tokens"), _count(report, "total_tokens"), parts)
+    if largest or "total_tokens" in total:
+        total["total_tokens"] = largest
+    return total
+
+
+def _numbered(report: dict[str, Any]) -> dict[str, Any]:
+    """A report without nulls, its whole floats as integers (`10.0` is `10`)."""
+    return {name: _number(value) for name, value in report.items() if value is not None}
+
+
+def _number(value: Any) -> Any:
+    if isinstance(value, dict):
+        return _numbered(value)
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _ignore(kind: str) -> None:
+    """Reports were read, and what they needed was counted, when they came."""

@@ -1,0 +1,85 @@
+"""Merging, measuring and copying of plain values whose fields no type knows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ._errors import LimitError
+from ._struct import WireStruct, copied
+from ._text import Growing
+
+
+def merge_object(into: dict[str, Any], new: dict[str, Any]) -> int:
+    """Merge `new` into `into` key by key, recursively: scalars and lists last non-null.
+
+    Returns by how much `into` grew, as `weigh` measures. Nothing of `new` is shared with `into`.
+    """
+    grown = 0
+    for name, value in new.items():
+        if value is None or name == "obfuscation":
+            continue
+        if isinstance(value, dict):
+            inner = into.get(name)
+            if not isinstance(inner, dict):
+                inner = into[name] = {}
+                grown += len(name) + 1
+            grown += merge_object(inner, value)
+        else:
+            grown += replace(into, name, value)
+    return grown
+
+
+def replace(into: dict[str, Any], name: str, value: Any) -> int:
+    """Let `value` stand at `name`; returns by how much `into` grew."""
+    before = into.get(name)
+    if before is None:
+        into[name] = copied(value)
+        return len(name) + weigh(value)
+    if type(before) is type(value) and before == value:  # 1 == True, but they are not the same
+        return 0
+    into[name] = copied(value)
+    return weigh(value) - weigh(before)
+
+
+def weigh(value: Any) -> int:
+    """The size of a value: characters of its strings and keys, plus one for each entry.
+
+    Never more than the bytes of the JSON text that it came from.
+    """
+    if isinstance(value, str):
+        return len(value)
+    if isinstance(value, dict):
+        return sum(len(name) + weigh(item) for name, item in value.items()) + 1
+    if isinstance(value, list):
+        return sum(map(weigh, value)) + 1
+    if isinstance(value, WireStruct):
+        return sum(weigh(getattr(value, name)) for name in value.__struct_fields__)
+    if isinstance(value, Growing):
+        return weigh(value.value())
+    return value is not None
+
+
+def check_depth(value: Any, limit: int) -> None:
+    """Raise `LimitError` where dicts and lists nest deeper than `limit` in `value`."""
+    level = [value]
+    for _ in range(limit + 1):
+        level = [
+            item
+            for container in level
+            if isinstance(container, (dict, list))
+            for item in (container.values() if isinstance(container, dict) else container)
+        ]
+        if not level:
+            return
+    raise LimitError("depth", limit)
+
+
+def settled(value: Any) -> Any:
+    """`value` with all that is growing in it as it stands, and every container new."""
+    if isinstance(value, Growing):
+        return value.value()
+    if isinstance(value, dict):
+        return {name: settled(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [settled(item) for item in value]
+    return copied(value)

@@ -1,4 +1,4 @@
-"""Merging chunks into one response: the merge table, a rule for each field of each level.
+"""Merging chunks into one response: choices by index, usage by its rules, the rest by the merge table.
 
 Nothing here can fail half-way. `Merger.add` first looks whether the chunk would pass a limit (or,
 when strict, needs a repair) and raises then, with nothing changed; after that every rule succeeds.
@@ -7,284 +7,26 @@ when strict, needs a repair) and raises then, with nothing changed; after that e
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
+from ._choice import ChoiceState
 from ._chunk import (
     ChatCompletionChunk,
     ChatCompletionChunkChoice,
     ChatCompletionChunkDelta,
     ChatCompletionChunkToolCall,
 )
-from ._content import Content
 from ._errors import LimitError
 from ._items import Items
 from ._lenient import Note, to_struct
 from ._limits import Limits
-from ._response import (
-    ChatCompletionAudio,
-    ChatCompletionChoice,
-    ChatCompletionLogProbs,
-    ChatCompletionMessage,
-    ChatCompletionResponse,
-    CompletionUsage,
-)
-from ._slots import Callee, Slots, function_of
-from ._struct import Extra, WireStruct, copied
-from ._text import Text
+from ._response import ChatCompletionLogProbs, ChatCompletionResponse, CompletionUsage
+from ._rules import CHUNK_RULES, DELTA_RULES, Fields, by_index, merge_fields, other, split
+from ._slots import Slots
+from ._struct import WireStruct
 from ._usage import UsageMerge, UsageMode
-from ._values import check_depth, merge_object, replace, settled, weigh
-
-Fields = dict[str, Any]
-Rule = Callable[[Fields, str, Any], int]
-"""Lets a value join the fields of its level; returns the growth in size."""
-
-# ------------------------------------------------------------------ the outcomes
-
-
-def first(fields: Fields, name: str, value: Any) -> int:
-    """First non-empty, else the first that came."""
-    before = fields.get(name)
-    return replace(fields, name, value) if before is None or (not before and value) else 0
-
-
-def last(fields: Fields, name: str, value: Any) -> int:
-    """Last non-empty."""
-    return replace(fields, name, value) if value else 0
-
-
-def last_even_empty(fields: Fields, name: str, value: Any) -> int:
-    """Last non-empty; `""` where nothing else came."""
-    return replace(fields, name, value) if value or name not in fields else 0
-
-
-def append(fields: Fields, name: str, value: str) -> int:
-    """Append."""
-    text = fields.get(name)
-    if not isinstance(text, Text):
-        text = fields[name] = Text()
-    text.add(value)
-    return len(value)
-
-
-def extend(fields: Fields, name: str, value: list[Any]) -> int:
-    """Extend, whether the items have an index or not."""
-    items = fields.get(name)
-    if not isinstance(items, list):
-        items = fields[name] = []
-    items.extend(copied(value))
-    return weigh(value)
-
-
-def by_index(fields: Fields, name: str, value: list[Any]) -> int:
-    """By index, where the items have one; extend, where not."""
-    items = fields.get(name)
-    if not isinstance(items, Items):
-        items = fields[name] = Items()
-    return sum(items.add(item) for item in value)
-
-
-def content(fields: Fields, name: str, value: str | list[Any]) -> int:
-    """Append; a list of parts survives as one."""
-    held = fields.get(name)
-    if held is None:
-        held = fields[name] = Content()
-    grown: int = held.add(value)
-    return grown
-
-
-def audio(fields: Fields, name: str, value: ChatCompletionAudio) -> int:
-    """Key by key; the base64 data and the transcript appended."""
-    into = fields.setdefault(name, {})
-    plain = value.to_dict()
-    grown = sum(append(into, part, plain.pop(part)) for part in ("data", "transcript") if part in plain)
-    return grown + merge_object(into, plain)
-
-
-def dropped(fields: Fields, name: str, value: Any) -> int:
-    """Dropped."""
-    return 0
-
-
-def padding(fields: Fields, name: str, value: str) -> int:
-    """Dropped, where it is Mistral's padding: a prefix of the alphabet and the digits."""
-    return 0 if "abcdefghijklmnopqrstuvwxyz0123456789".startswith(value) else replace(fields, name, value)
-
-
-def other(fields: Fields, name: str, value: Any) -> int:
-    """An unknown field of chunk or choice: objects key by key, the rest last non-null."""
-    return merge_object(fields, {name: value}) if isinstance(value, dict) else replace(fields, name, value)
-
-
-def other_of_delta(fields: Fields, name: str, value: Any) -> int:
-    """An unknown field of a delta: strings append, lists extend or go by index, objects key by key."""
-    if isinstance(value, str):
-        return append(fields, name, value)
-    if isinstance(value, list):
-        return by_index(fields, name, value)
-    return other(fields, name, value)
-
-
-# ------------------------------------------------------------------ the table
-
-CHUNK: dict[str, Rule] = {
-    "id": first,
-    "created": first,
-    "model": first,
-    "service_tier": last_even_empty,
-    "system_fingerprint": last_even_empty,
-    "p": padding,
-    "object": dropped,
-    "obfuscation": dropped,
-    "error": dropped,
-    "choices": dropped,  # by index, below
-    "usage": dropped,  # to the usage rules
-}
-CHOICE: dict[str, Rule] = {
-    "finish_reason": last,
-    "text": append,
-    "token_ids": extend,
-    "error": dropped,
-    "index": dropped,
-    "usage": dropped,
-    "delta": dropped,  # below, as are `message` and `logprobs`
-    "message": dropped,
-    "logprobs": dropped,
-}
-DELTA: dict[str, Rule] = {
-    "role": last,
-    "name": last,
-    "channel": last,
-    "phase": last,
-    "recipient": last,
-    "content": content,
-    "refusal": append,
-    "reasoning_content": append,
-    "reasoning": append,
-    "annotations": extend,
-    "images": by_index,
-    "reasoning_details": by_index,
-    "audio": audio,
-    "token_id": replace,
-    "tool_calls": dropped,  # to their slots, as `function_call`
-    "function_call": dropped,
-}
-
-
-def _rules(cls: type[WireStruct], table: dict[str, Rule], default: Rule) -> tuple[tuple[str, Rule], ...]:
-    named = ((name, table.get(name, default)) for name in cls.__struct_fields__ if name != "extra")
-    return tuple((name, rule) for name, rule in named if rule is not dropped)
-
-
-_CHUNK_RULES = _rules(ChatCompletionChunk, CHUNK, other)
-_CHOICE_RULES = _rules(ChatCompletionChunkChoice, CHOICE, other)
-_DELTA_RULES = _rules(ChatCompletionChunkDelta, DELTA, other_of_delta)
-
-
-def _merge_fields(
-    fields: Fields, new: WireStruct, rules: tuple[tuple[str, Rule], ...], default: Rule, extra: Extra
-) -> int:
-    grown = 0
-    for name, rule in rules:
-        if (value := getattr(new, name)) is not None:
-            grown += rule(fields, name, value)
-    for name, value in extra.items():
-        grown += default(fields, name, value)
-    return grown
-
-
-# ------------------------------------------------------------------ the state
-
-
-class ChoiceState:
-    """One choice that is being put together."""
-
-    __slots__ = ("calls", "delta", "fields", "function_call", "logprobs", "message", "spoke")
-
-    def __init__(self) -> None:
-        self.fields: Fields = {}
-        self.delta: Fields = {}
-        self.calls: Slots | None = None
-        self.function_call: Callee | None = None
-        self.logprobs: Fields | None = None
-        self.message: ChatCompletionMessage | None = None
-        self.spoke = False
-        """Whether a delta has brought anything but its role: from then on messages do not count."""
-
-    def add(self, choice: ChatCompletionChunkChoice, note: Note) -> int:
-        """Merge what a chunk says of this choice; returns the growth in size. The delta comes first."""
-        grown = 0
-        if (delta := choice.delta) is not None:
-            grown += self._add_delta(delta, note)
-        if choice.message is not None and not self.spoke:
-            grown += weigh(choice.message) - weigh(self.message)
-            self.message = copied(choice.message)
-        if choice.logprobs is not None:
-            if self.logprobs is None:
-                self.logprobs = {}
-            grown += _add_logprobs(self.logprobs, choice.logprobs)
-        return grown + _merge_fields(self.fields, choice, _CHOICE_RULES, other, choice.extra)
-
-    def _add_delta(self, delta: ChatCompletionChunkDelta, note: Note) -> int:
-        if not self.spoke and _speaks(delta):
-            self.spoke = True
-            self.message = None
-        grown = _merge_fields(self.delta, delta, _DELTA_RULES, other_of_delta, delta.extra)
-        if delta.tool_calls:
-            if self.calls is None:
-                self.calls = Slots()
-            grown += sum(self.calls.add(fragment, note) for fragment in delta.tool_calls)
-        if (call := delta.function_call) is not None:
-            if self.function_call is None:
-                self.function_call = Callee()
-            grown += self.function_call.add(call.name, call.arguments, call.extra, note)
-        return grown
-
-    def value(self, index: int) -> ChatCompletionChoice:
-        known = _split(self.fields, ChatCompletionChoice)
-        if self.logprobs is not None:
-            known["logprobs"] = ChatCompletionLogProbs(**_split(self.logprobs, ChatCompletionLogProbs))
-        return ChatCompletionChoice(index=index, message=self._message(), **known)
-
-    def _message(self) -> ChatCompletionMessage:
-        if self.message is not None:
-            message: ChatCompletionMessage = copied(self.message)
-            return message
-        known = _split(self.delta, ChatCompletionMessage)
-        if self.calls is not None:
-            known["tool_calls"] = self.calls.value()
-        if self.function_call is not None:
-            known["function_call"] = function_of(self.function_call)
-        if "audio" in known:
-            known["audio"] = ChatCompletionAudio(**_split(known["audio"], ChatCompletionAudio))
-        return ChatCompletionMessage(**known)
-
-
-def _speaks(delta: ChatCompletionChunkDelta) -> bool:
-    """Whether a delta brings a non-empty value other than its role."""
-    return any(value not in ("", [], {}) for name, value in delta.to_dict().items() if name != "role")
-
-
-def _add_logprobs(into: Fields, new: ChatCompletionLogProbs) -> int:
-    grown = 0
-    for name in new.__struct_fields__:
-        value = getattr(new, name)
-        if value is not None and name != "extra":
-            grown += extend(into, name, value)
-    for name, value in new.extra.items():
-        grown += extend(into, name, value) if isinstance(value, list) else replace(into, name, value)
-    return grown
-
-
-def _split(fields: Fields, cls: type[WireStruct]) -> Fields:
-    """`fields` as they stand, as arguments of `cls`: those it does not know under `extra`."""
-    known: Fields = {}
-    extra: Fields = {}
-    for name, value in fields.items():
-        (known if name in cls.__struct_fields__ and name != "extra" else extra)[name] = settled(value)
-    if extra:
-        known["extra"] = Extra(extra)
-    return known
+from ._values import check_depth, weigh
 
 
 class Merger:
@@ -310,7 +52,7 @@ class Merger:
         self.began = True
         if chunk.id and self._fields.get("id", chunk.id) not in ("", chunk.id):
             self._note("id_changed")
-        self.size += _merge_fields(self._fields, chunk, _CHUNK_RULES, other, chunk.extra)
+        self.size += merge_fields(self._fields, chunk, CHUNK_RULES, other, chunk.extra)
         if chunk.choices is None:
             self._note("choices_missing")
         for index, choice in _numbered(chunk.choices):
@@ -330,7 +72,7 @@ class Merger:
         return ChatCompletionResponse(
             choices=[self.choices[index].value(index) for index in sorted(self.choices)],
             usage=self._usage.value(),
-            **_split(self._fields, ChatCompletionResponse),
+            **split(self._fields, ChatCompletionResponse),
         )
 
     def finished(self) -> bool:
@@ -429,8 +171,8 @@ def usage_reports(chunk: ChatCompletionChunk) -> Iterator[CompletionUsage]:
         yield to_struct(CompletionUsage, report, _ignore)
 
 
-_UNTYPED_OF_CHUNK = tuple(name for name, rule in _CHUNK_RULES if rule is other)
-_ITEM_LISTS = tuple(name for name, rule in _DELTA_RULES if rule is by_index)
+_UNTYPED_OF_CHUNK = tuple(name for name, rule in CHUNK_RULES if rule is other)
+_ITEM_LISTS = tuple(name for name, rule in DELTA_RULES if rule is by_index)
 
 
 def _is_plain(chunk: ChatCompletionChunk, known: dict[int, ChoiceState]) -> bool:

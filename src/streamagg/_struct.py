@@ -76,12 +76,11 @@ def to_plain(value: Any) -> Any:
             for name in value.__struct_fields__
             if name != "extra" and (item := getattr(value, name)) is not None
         }
-        extra: Extra = getattr(value, "extra", NO_EXTRA)
-        for name, item in extra.items():
+        for name, item in getattr(value, "extra", NO_EXTRA).items():
             plain[name] = to_plain(item)
         return plain
     if isinstance(value, list):
         return [to_plain(item) for item in value]
     if isinstance(value, dict):
-        return {name: to_plain(item) for name, item in value.items()}
+        return dict(zip(value, map(to_plain, value.values()), strict=True))
     return value

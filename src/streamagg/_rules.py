@@ -1,0 +1,184 @@
+"""The merge table: the outcome of every field of every level, a rule for each.
+
+A rule lets a value join the fields of its level, cannot fail, and returns the growth in size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ._chunk import ChatCompletionChunk, ChatCompletionChunkChoice, ChatCompletionChunkDelta
+from ._content import Content
+from ._items import Items
+from ._response import ChatCompletionAudio
+from ._struct import Extra, WireStruct, copied
+from ._text import Text
+from ._values import merge_object, replace, settled, weigh
+
+Fields = dict[str, Any]
+Rule = Callable[[Fields, str, Any], int]
+
+# ------------------------------------------------------------------ the outcomes
+
+
+def first(fields: Fields, name: str, value: Any) -> int:
+    """First non-empty, else the first that came."""
+    before = fields.get(name)
+    return replace(fields, name, value) if before is None or (not before and value) else 0
+
+
+def last(fields: Fields, name: str, value: Any) -> int:
+    """Last non-empty."""
+    return replace(fields, name, value) if value else 0
+
+
+def last_even_empty(fields: Fields, name: str, value: Any) -> int:
+    """Last non-empty; `""` where nothing else came."""
+    return replace(fields, name, value) if value or name not in fields else 0
+
+
+def append(fields: Fields, name: str, value: str) -> int:
+    """Append."""
+    text = fields.get(name)
+    if not isinstance(text, Text):
+        text = fields[name] = Text()
+    text.add(value)
+    return len(value)
+
+
+def extend(fields: Fields, name: str, value: list[Any]) -> int:
+    """Extend, whether the items have an index or not."""
+    items = fields.get(name)
+    if not isinstance(items, list):
+        items = fields[name] = []
+    items.extend(copied(value))
+    return weigh(value)
+
+
+def by_index(fields: Fields, name: str, value: list[Any]) -> int:
+    """By index, where the items have one; extend, where not."""
+    items = fields.get(name)
+    if not isinstance(items, Items):
+        items = fields[name] = Items()
+    return sum(items.add(item) for item in value)
+
+
+def content(fields: Fields, name: str, value: str | list[Any]) -> int:
+    """Append; a list of parts survives as one."""
+    held = fields.get(name)
+    if held is None:
+        held = fields[name] = Content()
+    grown: int = held.add(value)
+    return grown
+
+
+def audio(fields: Fields, name: str, value: ChatCompletionAudio) -> int:
+    """Key by key; the base64 data and the transcript appended."""
+    into = fields.setdefault(name, {})
+    plain = value.to_dict()
+    grown = sum(append(into, part, plain.pop(part)) for part in ("data", "transcript") if part in plain)
+    return grown + merge_object(into, plain)
+
+
+def dropped(fields: Fields, name: str, value: Any) -> int:
+    """Dropped."""
+    return 0
+
+
+def padding(fields: Fields, name: str, value: str) -> int:
+    """Dropped, where it is Mistral's padding: a prefix of the alphabet and the digits."""
+    return 0 if "abcdefghijklmnopqrstuvwxyz0123456789".startswith(value) else replace(fields, name, value)
+
+
+def other(fields: Fields, name: str, value: Any) -> int:
+    """An unknown field of chunk or choice: objects key by key, the rest last non-null."""
+    return merge_object(fields, {name: value}) if isinstance(value, dict) else replace(fields, name, value)
+
+
+def other_of_delta(fields: Fields, name: str, value: Any) -> int:
+    """An unknown field of a delta: strings append, lists extend or go by index, objects key by key."""
+    if isinstance(value, str):
+        return append(fields, name, value)
+    if isinstance(value, list):
+        return by_index(fields, name, value)
+    return other(fields, name, value)
+
+
+# ------------------------------------------------------------------ the table
+
+CHUNK: dict[str, Rule] = {
+    "id": first,
+    "created": first,
+    "model": first,
+    "service_tier": last_even_empty,
+    "system_fingerprint": last_even_empty,
+    "p": padding,
+    "object": dropped,
+    "obfuscation": dropped,
+    "error": dropped,
+    "choices": dropped,  # by index, below
+    "usage": dropped,  # to the usage rules
+}
+CHOICE: dict[str, Rule] = {
+    "finish_reason": last,
+    "text": append,
+    "token_ids": extend,
+    "error": dropped,
+    "index": dropped,
+    "usage": dropped,
+    "delta": dropped,  # below, as are `message` and `logprobs`
+    "message": dropped,
+    "logprobs": dropped,
+}
+DELTA: dict[str, Rule] = {
+    "role": last,
+    "name": last,
+    "channel": last,
+    "phase": last,
+    "recipient": last,
+    "content": content,
+    "refusal": append,
+    "reasoning_content": append,
+    "reasoning": append,
+    "annotations": extend,
+    "images": by_index,
+    "reasoning_details": by_index,
+    "audio": audio,
+    "token_id": replace,
+    "tool_calls": dropped,  # to their slots, as `function_call`
+    "function_call": dropped,
+}
+
+
+def _rules(cls: type[WireStruct], table: dict[str, Rule], default: Rule) -> tuple[tuple[str, Rule], ...]:
+    named = ((name, table.get(name, default)) for name in cls.__struct_fields__ if name != "extra")
+    return tuple((name, rule) for name, rule in named if rule is not dropped)
+
+
+CHUNK_RULES = _rules(ChatCompletionChunk, CHUNK, other)
+CHOICE_RULES = _rules(ChatCompletionChunkChoice, CHOICE, other)
+DELTA_RULES = _rules(ChatCompletionChunkDelta, DELTA, other_of_delta)
+
+
+def merge_fields(
+    fields: Fields, new: WireStruct, rules: tuple[tuple[str, Rule], ...], default: Rule, extra: Extra
+) -> int:
+    grown = 0
+    for name, rule in rules:
+        if (value := getattr(new, name)) is not None:
+            grown += rule(fields, name, value)
+    for name, value in extra.items():
+        grown += default(fields, name, value)
+    return grown
+
+
+def split(fields: Fields, cls: type[WireStruct]) -> Fields:
+    """`fields` as they stand, as arguments of `cls`: those it does not know under `extra`."""
+    known: Fields = {}
+    extra: Fields = {}
+    for name, value in fields.items():
+        (known if name in cls.__struct_fields__ and name != "extra" else extra)[name] = settled(value)
+    if extra:
+        known["extra"] = Extra(extra)
+    return known

@@ -298,6 +298,8 @@ class Accumulator:
         if len(lines) > 1:
             self._note("adjacent_data_lines")
         self._take_all(Frame(line, frame.event, b"", None) for line in lines)
+        if not whole:
+            self._oddity = self._oddity or frame.data
         return whole
 
     def _take_body(self, body: bytes) -> None:
@@ -311,9 +313,7 @@ class Accumulator:
             raise Unreadable("neither an event stream nor JSON")
 
     def _refused(self, error: Exception, data: bytes) -> DecodeError:
-        reason = str(error)
-        if b"}data:" in data:
-            reason += "; were lines fed without their ends?"
+        reason = str(error) + _hint(data)
         path = error.path if isinstance(error, Unreadable) else ""
         return DecodeError(reason, event=self.events, path=f"${path}", data=data)
 
@@ -326,10 +326,15 @@ class Accumulator:
         """What is missing, for the message of an `IncompleteStreamError`."""
         if not self._merger.began:
             if self._oddity:
-                return f"the source had no chunk; it begins {excerpt(self._oddity)}"
+                return f"the source had no chunk; it begins {excerpt(self._oddity)}{_hint(self._oddity)}"
             return "the source ended without a chunk" if self.events else "the source was empty"
         where = "inside an event" if self._lost else "without [DONE]"
         return f"the source ended {where} after {self.events} events, {self._merger.missing()}"
+
+
+def _hint(data: bytes) -> str:
+    """What a common mistake looks like: `iter_lines()` drops the line ends that events need."""
+    return "; were lines fed without their ends?" if b"}data:" in data else ""
 
 
 def _is_event(value: Any) -> bool:

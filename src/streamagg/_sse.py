@@ -99,14 +99,13 @@ class SSEDecoder:
     def feed(self, data: bytes) -> list[ServerSentEvent]:
         """Take the next slice, of any length; returns the events that it completed.
 
-        Raises `LimitError` where an event passes `max_event_bytes`, and again on every later call.
+        Raises `LimitError` where an event passes `max_event_bytes`, and again on every later call;
+        events that the same slice completed before it are returned first.
         """
-        events = []
-        for item in self.read(data):
-            if isinstance(item, StreamAggError):
-                raise item
-            if not isinstance(item, StrayLine):
-                events.append(_public(item))
+        items = self.read(data)
+        events = [_public(item) for item in items if isinstance(item, (bytes, Frame))]
+        if self._error is not None and not events:
+            raise self._error
         return events
 
     def finish(self) -> list[ServerSentEvent]:
@@ -114,6 +113,8 @@ class SSEDecoder:
 
         After it the decoder is ready for a new connection; `last_event_id` and `retry` stay.
         """
+        if self._error is not None:
+            raise self._error
         left = self.end()
         return [_public(left.event)] if self._flush and left.event is not None else []
 
@@ -184,14 +185,13 @@ class SSEDecoder:
                 found.append(self._dispatched())
                 self._committed_id = self._id
                 self._end_block()
+                self._fields_seen = True
                 before = 0
             elif self._block_open:
                 self._committed_id = self._id
                 self._end_block()
-        if data:
-            self._fields_seen = True
-            if self._limit is not None:
-                self._data_size = (self._data_size if before else 0) + sum(map(len, data[before:]))
+        if data and self._limit is not None:
+            self._data_size = (self._data_size if before else 0) + sum(map(len, data[before:]))
         return found
 
     def _read_field(self, line: bytes) -> StrayLine | None:
@@ -209,7 +209,7 @@ class SSEDecoder:
             if value.isdigit() and len(value) <= _MAX_RETRY_DIGITS:  # ASCII digits only, and at least one
                 self.retry = self._block_retry = int(value)
         else:
-            return StrayLine(line, first=not self._fields_seen)
+            return StrayLine(line, first=not (self._fields_seen or self._data))
         self._fields_seen = self._block_open = True
         self._cut_matters = self._cut_matters or name != b"retry"
         return None

@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 from ._lenient import to_struct
 from ._response import CompletionUsage, added, is_count
+from ._struct import copied
 from ._values import weigh
 
 UsageMode = Literal["auto", "sum", "last"]
@@ -52,7 +53,7 @@ class UsageMerge:
         return weigh(self._stands) - weight
 
     def value(self) -> CompletionUsage | None:
-        return to_struct(CompletionUsage, self._stands, _ignore) if self._stands else None
+        return to_struct(CompletionUsage, copied(self._stands), _ignore) if self._stands else None
 
     def _merged(self, report: dict[str, Any], alone: bool) -> dict[str, Any]:
         stands = self._stands

@@ -1,0 +1,100 @@
+"""Data flows one way: a module imports only from lower floors."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import streamagg
+
+PACKAGE = Path(streamagg.__file__).parent
+
+FLOORS: list[dict[str, str]] = [
+    {
+        "_errors": "the error tree, drawn at its top",
+        "_limits": "the bounds on a stream, and the kinds of repair",
+        "_text": "text that arrives in fragments",
+    },
+    {
+        "_sse": "bytes to server-sent events, by the WHATWG rules; knows no JSON",
+        "_struct": "what all wire structs share: `extra`, and the way back to plain data",
+    },
+    {
+        "_lenient": "the tolerant way to read: nearly JSON, nearly the struct",
+        "_values": "merging, measuring and copying of values whose fields no type knows",
+    },
+    {
+        "_response": "the structs of what goes out",
+        "_plain": "any client's object as plain data, by its shape",
+        "_items": "lists whose items have an index",
+        "_content": "content as text or parts",
+    },
+    {"_chunk": "the structs of what comes in", "_usage": "merges usage reports"},
+    {
+        "_reader": "one payload to one chunk: strict first, tolerant second",
+        "_slots": "tool calls from fragments",
+        "_rules": "the merge table",
+    },
+    {"_choice": "one choice that is being put together"},
+    {"_merge": "merges chunks into one response; knows no bytes"},
+    {"_accumulator": "bytes or chunks in, response out; awaits nothing, reads no clock"},
+    {"_sources": "any source as an iterator, by its shape; imports no client library"},
+    {"_stream": "the drivers: short loops"},
+    {"__init__": "the public names"},
+    {"_cli": "the command line, on the public names alone"},
+    {"__main__": "python -m streamagg"},
+]
+
+FLOOR_OF = {module: floor for floor, modules in enumerate(FLOORS) for module in modules}
+
+
+def imports_of(module: str) -> set[str]:
+    """The modules of the package that a module imports, at its top or anywhere inside."""
+    found = set()
+    for node in ast.walk(ast.parse((PACKAGE / f"{module}.py").read_text())):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            found |= {node.module} if node.module else {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "streamagg":
+            found.add("__init__")
+        elif isinstance(node, ast.Import):
+            found |= {"__init__" for alias in node.names if alias.name.split(".")[0] == "streamagg"}
+    return found
+
+
+def type_checking_only(module: str) -> set[str]:
+    """What a module imports for annotations alone."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse((PACKAGE / f"{module}.py").read_text())):
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+            found |= {item.module or "" for item in node.body if isinstance(item, ast.ImportFrom)}
+    return found
+
+
+def test_every_module_has_a_floor() -> None:
+    assert {path.stem for path in PACKAGE.glob("*.py")} == set(FLOOR_OF)
+
+
+def test_no_import_runs_up() -> None:
+    up = [
+        f"{module} -> {imported}"
+        for module in FLOOR_OF
+        for imported in imports_of(module) - type_checking_only(module)
+        if FLOOR_OF[imported] >= FLOOR_OF[module]
+    ]
+    assert not up
+
+
+def test_framing_and_merging_do_not_know_each_other() -> None:
+    def reached(module: str) -> set[str]:
+        return {module}.union(*(reached(imported) for imported in imports_of(module) - type_checking_only(module)))
+
+    assert "_sse" not in reached("_merge")
+    assert not reached("_sse") & {"_merge", "_reader", "_chunk", "_response"}
+
+
+def test_the_drivers_alone_await_and_read_the_clock() -> None:
+    for module, floor in FLOOR_OF.items():
+        if floor <= FLOOR_OF["_accumulator"]:
+            tree = ast.walk(ast.parse((PACKAGE / f"{module}.py").read_text()))
+            names = {alias.name for node in tree if isinstance(node, ast.Import) for alias in node.names}
+            assert not names & {"anyio", "asyncio", "time", "socket", "logging", "threading"}, module

@@ -1,0 +1,47 @@
+"""The shared merge vectors, by every way in and at many slicings."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from streamagg import IncompleteStreamError, ProviderError
+
+from . import reference, shared
+from .helpers import Outcome, outcome, slicings, sse
+from .test_corpus import struct_of
+
+pytestmark = shared.needs_shared
+
+every_vector = pytest.mark.parametrize("vector", shared.MERGE_VECTORS, ids=shared.ids(shared.MERGE_VECTORS))
+
+
+def wanted(vector: dict[str, Any]) -> Outcome:
+    error = ProviderError if vector["error"] else None if vector["complete"] else IncompleteStreamError
+    return vector["response"], error, vector["complete"]
+
+
+@every_vector
+def test_bytes_in_every_slicing(vector: dict[str, Any]) -> None:
+    body = sse(*vector["chunks"], done=False)
+    for slices in slicings(body, random_ones=10):
+        assert outcome(slices) == wanted(vector)
+
+
+@every_vector
+@pytest.mark.parametrize("way", ["dicts", "structs", "ndjson"])
+def test_other_ways_in(vector: dict[str, Any], way: str) -> None:
+    if way == "dicts":
+        assert outcome(vector["chunks"], add=True) == wanted(vector)
+    elif way == "structs":
+        assert outcome([struct_of(chunk) for chunk in vector["chunks"]], add=True) == wanted(vector)
+    else:
+        body = sse(*vector["chunks"], done=False).replace(b"data: ", b"").replace(b"\n\n", b"\n")
+        assert outcome([body]) == wanted(vector)
+
+
+@every_vector
+def test_reference_agrees(vector: dict[str, Any]) -> None:
+    response, failed = reference.merge(vector["chunks"])
+    assert (reference.strip_nulls(response), failed) == (vector["response"], vector["error"] is not None)

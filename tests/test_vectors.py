@@ -10,7 +10,7 @@ from streamagg import IncompleteStreamError, ProviderError
 
 from . import reference, shared
 from .helpers import Outcome, outcome, slicings, sse
-from .test_corpus import struct_of
+from .test_corpus import structs_of
 
 pytestmark = shared.needs_shared
 
@@ -35,7 +35,7 @@ def test_other_ways_in(vector: dict[str, Any], way: str) -> None:
     if way == "dicts":
         assert outcome(vector["chunks"], add=True) == wanted(vector)
     elif way == "structs":
-        assert outcome([struct_of(chunk) for chunk in vector["chunks"]], add=True) == wanted(vector)
+        assert outcome(structs_of(vector["chunks"]), add=True) == wanted(vector)
     else:
         body = sse(*vector["chunks"], done=False).replace(b"data: ", b"").replace(b"\n\n", b"\n")
         assert outcome([body]) == wanted(vector)

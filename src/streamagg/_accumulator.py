@@ -208,7 +208,7 @@ class Accumulator:
         try:
             self._merge(self._reader.read_object(value), b"")
         except Refusal as error:
-            raise self._refused(error, ascii(value)[:500].encode()) from error
+            raise self._refused(error, _shown(value)) from error
 
     def _merge(self, chunk: ChatCompletionChunk | Sentinel, data: bytes) -> None:
         if isinstance(chunk, Sentinel):
@@ -385,6 +385,14 @@ def _bytes_of(item: Item) -> bytes:
     if isinstance(item, StrayLine):
         return item.line
     return item.data if isinstance(item, Frame) else item if isinstance(item, bytes) else b""
+
+
+def _shown(value: Any) -> bytes:
+    """An object for a message: as JSON where it has such, else by its type."""
+    try:
+        return msgspec.json.encode(value)
+    except (TypeError, ValueError, OverflowError, RecursionError):
+        return type(value).__name__.encode()
 
 
 def _ignore(kind: str) -> None:

@@ -62,10 +62,11 @@ class ChoiceState:
         return ChatCompletionChoice(index=index, message=self._message(), **known)
 
     def _message(self) -> ChatCompletionMessage:
-        if self.message is not None:
-            message: ChatCompletionMessage = copied(self.message)
-            return message
         known = split(self.delta, ChatCompletionMessage)
+        if (message := self.message) is not None:  # the deltas brought nothing, or their role alone
+            said = {name: copied(getattr(message, name)) for name in message.__struct_fields__}
+            known.update((name, value) for name, value in said.items() if value is not None)
+            return ChatCompletionMessage(**known)
         if self.calls is not None:
             known["tool_calls"] = self.calls.value()
         if self.function_call is not None:

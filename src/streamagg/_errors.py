@@ -138,5 +138,6 @@ class IdleTimeoutError(StreamAggError, TimeoutError):
 def _rebuilt(cls: type[StreamAggError], args: tuple[Any, ...], state: dict[str, Any]) -> StreamAggError:
     """Unpickle an error whose constructor takes other arguments than its message."""
     error = cls.__new__(cls, *args)
+    error.args = args
     error.__dict__.update(state)
     return error

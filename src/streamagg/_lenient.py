@@ -92,11 +92,10 @@ def kind_of(value: Any) -> str:
 def _converters(cls: type[WireStruct]) -> dict[str, Convert | None]:
     """How to read each field of `cls`, by name; None for a field that is dropped."""
     hints = get_type_hints(cls)
-    table: dict[str, Convert | None] = {
+    known: dict[str, Convert | None] = {
         name: _converter(hints[name]) for name in cls.__struct_fields__ if name != "extra"
     }
-    table.update(dict.fromkeys(cls.dropped))
-    return table
+    return {**dict.fromkeys(cls.dropped), **known}
 
 
 def _converter(hint: Any) -> Convert:

@@ -28,7 +28,7 @@ class AsyncItems:
     def __init__(self, source: Any) -> None:
         self._file: Any = None
         self._items: Any = source if isinstance(source, os.PathLike) else _async_iterable(source).__aiter__()
-        self._owned = self._items is not source or inspect.isasyncgen(source)
+        self._owned = self._items is not source or inspect.isasyncgen(source) or isinstance(source, os.PathLike)
 
     async def next(self) -> Any:
         """The next item; `StopAsyncIteration` at the end."""

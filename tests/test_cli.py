@@ -1,0 +1,142 @@
+"""The command line: what it prints, where, and its exit status; run as its users run it."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from streamagg._cli import main
+
+from .helpers import chunk, merged, sse
+
+CHUNKS = [chunk({"content": "Hel"}), chunk({"content": "lo\x1b[31m é"}, finish="stop", usage={"prompt_tokens": 3, "cost": 0.5})]
+BODY = sse(*CHUNKS)
+
+
+@pytest.fixture
+def recording(tmp_path: Path) -> Path:
+    path = tmp_path / "recording.sse"
+    path.write_bytes(BODY)
+    return path
+
+
+def run(*arguments: object, stdin: bytes = b"") -> tuple[int, str, str]:
+    command = [sys.executable, "-m", "streamagg", *map(str, arguments)]
+    done = subprocess.run(command, input=stdin, capture_output=True, timeout=60)
+    return done.returncode, done.stdout.decode(), done.stderr.decode()
+
+
+def on_a_terminal(*arguments: object) -> str:
+    """What a terminal gets to see."""
+    leader, follower = pty.openpty()
+    with subprocess.Popen([sys.executable, "-m", "streamagg", *map(str, arguments)], stdout=follower, stdin=subprocess.DEVNULL) as process:
+        os.close(follower)
+        seen = b""
+        while True:
+            try:
+                piece = os.read(leader, 65536)
+            except OSError:  # Linux says so that the other side was closed
+                break
+            if not piece:
+                break
+            seen += piece
+        os.close(leader)
+        assert process.wait(60) == 0
+    return seen.decode().replace("\r\n", "\n")
+
+
+def test_a_file_gives_one_line_of_json(recording: Path) -> None:
+    status, out, err = run(recording)
+    assert (status, err, out.count("\n")) == (0, "", 1)
+    assert json.loads(out) == merged(*CHUNKS)
+
+
+def test_standard_input(recording: Path) -> None:
+    for arguments in ([], ["-"]):
+        status, out, _ = run(*arguments, stdin=BODY)
+        assert (status, json.loads(out)) == (0, merged(*CHUNKS))
+    assert run(recording, "-", stdin=BODY)[1].count("\n") == 2
+
+
+def test_text_and_usage(recording: Path) -> None:
+    assert run("--text", recording) == (0, "Hello\x1b[31m é\n", "")
+    status, out, _ = run("--text", "--usage", recording, recording)
+    assert (status, out.splitlines()[2]) == (0, '{"prompt_tokens":6,"cost":1.0}')
+    assert json.loads(run("--usage", recording)[1].splitlines()[-1]) == {"prompt_tokens": 3, "cost": 0.5}
+    assert run("--text", "--usage", stdin=sse(chunk(finish="stop")))[1] == "{}\n"
+
+
+def test_a_terminal_gets_indented_json_and_no_live_controls(recording: Path) -> None:
+    assert on_a_terminal("--text", recording) == "Hello\\u001b[31m é\n"
+    shown = on_a_terminal(recording)
+    assert shown.startswith('{\n  "id": "c1",\n')
+    assert "\x1b" not in shown
+    assert json.loads(shown) == merged(*CHUNKS)
+
+
+def test_an_incomplete_stream_is_printed_all_the_same(tmp_path: Path) -> None:
+    cut, failed = tmp_path / "cut.sse", tmp_path / "failed.sse"
+    cut.write_bytes(sse(CHUNKS[0], done=False))
+    failed.write_bytes(sse(CHUNKS[0], {"error": {"message": "bo\x1bom"}}))
+    for path, reason in ((cut, "no finish_reason for choice 0"), (failed, "the server reported an error: bo?om")):
+        status, out, err = run(path)
+        assert (status, json.loads(out)) == (1, merged(CHUNKS[0]))
+        assert err.startswith(f"streamagg: {path}: ")
+        assert reason in err
+        assert err.count("\n") == 1
+        assert run("--text", path)[:2] == (1, "Hel\n")
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>\n", b"data: x\n\n"])
+def test_what_cannot_be_read_is_one_line(body: bytes) -> None:
+    status, out, err = run(stdin=body)
+    assert (status, out, err.count("\n")) == (1 if not body else 2, "", 1)
+    assert err.startswith("streamagg: standard input: ")
+
+
+def test_files_that_cannot_be_read(tmp_path: Path, recording: Path) -> None:
+    missing = tmp_path / "none.sse"
+    assert run(missing) == (2, "", f"streamagg: {missing}: No such file or directory\n")
+    assert run(tmp_path) == (2, "", f"streamagg: {tmp_path}: Is a directory\n")
+    status, out, _ = run(missing, recording)
+    assert (status, out.count("\n")) == (2, 1)
+
+
+def test_text_arrives_as_it_comes() -> None:
+    with subprocess.Popen([sys.executable, "-m", "streamagg", "--text"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(sse(CHUNKS[0], done=False))
+        assert process.stdout.read(3) == b"Hel"  # while the stream goes on
+        process.stdin.write(sse(CHUNKS[1]))
+        process.stdin.close()
+        assert process.stdout.read() == "lo\x1b[31m é\n".encode()
+
+
+def test_a_reader_that_leaves_is_no_error(tmp_path: Path) -> None:
+    long = tmp_path / "long.sse"
+    long.write_bytes(sse(chunk({"content": "x" * 1000}), chunk(finish="stop")))
+    command = f"{sys.executable} -m streamagg {' '.join([str(long)] * 200)} | head -c 10"
+    done = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, timeout=60)
+    assert (done.returncode, done.stderr, len(done.stdout)) == (0, b"", 10)
+
+
+def test_help_and_bad_options() -> None:
+    status, out, _ = run("--help")
+    assert status == 0
+    assert "examples:" in out
+    assert run("--nonsense")[0] == 2
+
+
+def test_interrupt(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*args: object, **options: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("streamagg.stream_sync", interrupted)
+    assert main(["x"]) == 130

@@ -15,7 +15,10 @@ from streamagg._cli import main
 
 from .helpers import chunk, merged, sse
 
-CHUNKS = [chunk({"content": "Hel"}), chunk({"content": "lo\x1b[31m é"}, finish="stop", usage={"prompt_tokens": 3, "cost": 0.5})]
+CHUNKS = [
+    chunk({"content": "Hel"}),
+    chunk({"content": "lo\x1b[31m é"}, finish="stop", usage={"prompt_tokens": 3, "cost": 0.5}),
+]
 BODY = sse(*CHUNKS)
 
 
@@ -35,7 +38,9 @@ def run(*arguments: object, stdin: bytes = b"") -> tuple[int, str, str]:
 def on_a_terminal(*arguments: object) -> str:
     """What a terminal gets to see."""
     leader, follower = pty.openpty()
-    with subprocess.Popen([sys.executable, "-m", "streamagg", *map(str, arguments)], stdout=follower, stdin=subprocess.DEVNULL) as process:
+    with subprocess.Popen(
+        [sys.executable, "-m", "streamagg", *map(str, arguments)], stdout=follower, stdin=subprocess.DEVNULL
+    ) as process:
         os.close(follower)
         seen = b""
         while True:
@@ -109,7 +114,9 @@ def test_files_that_cannot_be_read(tmp_path: Path, recording: Path) -> None:
 
 
 def test_text_arrives_as_it_comes() -> None:
-    with subprocess.Popen([sys.executable, "-m", "streamagg", "--text"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0) as process:
+    with subprocess.Popen(
+        [sys.executable, "-m", "streamagg", "--text"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
+    ) as process:
         assert process.stdin is not None
         assert process.stdout is not None
         process.stdin.write(sse(CHUNKS[0], done=False))

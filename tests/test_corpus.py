@@ -100,8 +100,13 @@ def normalised(value: Any) -> Any:
     message = {name: value.get(name) for name in ("content", "refusal") if value.get(name)}
     if isinstance(message.get("content"), list):
         message["content"] = "".join(part.get("text", "") for part in message["content"])
-    calls = [(call["function"]["name"], arguments(call["function"].get("arguments"))) for call in value.get("tool_calls") or ()]
-    said = re.sub(r"<think>\n.*\n</think>", "", message.get("content") or "", flags=re.DOTALL)  # pydantic-ai sends reasoning so
+    calls = [
+        (call["function"]["name"], arguments(call["function"].get("arguments")))
+        for call in value.get("tool_calls") or ()
+    ]
+    said = re.sub(
+        r"<think>\n.*\n</think>", "", message.get("content") or "", flags=re.DOTALL
+    )  # pydantic-ai sends reasoning so
     return {**message, "content": said.strip(), "tool_calls": calls}
 
 

@@ -47,7 +47,11 @@ CHUNK_ROWS: list[tuple[str, list[Any], Any]] = [
     ("citations", [["a"], ["a", "b"], None], ["a", "b"]),
     ("provider", ["x", "y"], "y"),
     # unknown objects: key by key, scalars and lists inside last non-null
-    ("unknown", [{"a": 1, "b": {"c": "x"}}, {"b": {"c": None, "d": [1]}}, {"b": {"d": [2]}}], {"a": 1, "b": {"c": "x", "d": [2]}}),
+    (
+        "unknown",
+        [{"a": 1, "b": {"c": "x"}}, {"b": {"c": None, "d": [1]}}, {"b": {"d": [2]}}],
+        {"a": 1, "b": {"c": "x", "d": [2]}},
+    ),
     ("x_groq", [{"id": "r"}, {"seed": 1, "id": None}], {"id": "r", "seed": 1}),
     ("unknown", [{"a": 1}, "b"], "b"),
     ("unknown", ["b", {"a": 1}], {"a": 1}),
@@ -55,6 +59,7 @@ CHUNK_ROWS: list[tuple[str, list[Any], Any]] = [
     ("obfuscation", ["x", "yz"], None),
     ("p", ["abc", "abcdefghijklmnopqrstuvwxyz0123456789"], None),
     ("p", ["abd"], "abd"),
+    ("unknown", [[{"obfuscation": "x", "a": {"obfuscation": "y"}}]], [{"a": {}}]),
     ("object", ["chat.completion.chunk", "chat.completion.done"], "chat.completion"),
 ]
 
@@ -68,8 +73,16 @@ CHOICE_ROWS: list[tuple[str, list[Any], Any]] = [
     ("native_finish_reason", ["stop", ""], ""),
     ("text", ["a", "", "b"], "ab"),
     ("token_ids", [[1], [2, 3], None], [1, 2, 3]),
-    ("content_filter_results", [{}, {"hate": {"filtered": False}}, {"hate": {"severity": "safe"}}], {"hate": {"filtered": False, "severity": "safe"}}),
-    ("logprobs", [{"content": [{"token": "a"}]}, None, {"content": [{"token": "b"}], "refusal": None}], {"content": [{"token": "a"}, {"token": "b"}]}),
+    (
+        "content_filter_results",
+        [{}, {"hate": {"filtered": False}}, {"hate": {"severity": "safe"}}],
+        {"hate": {"filtered": False, "severity": "safe"}},
+    ),
+    (
+        "logprobs",
+        [{"content": [{"token": "a"}]}, None, {"content": [{"token": "b"}], "refusal": None}],
+        {"content": [{"token": "a"}, {"token": "b"}]},
+    ),
     ("logprobs", [{"refusal": [{"token": "a"}]}, {"content": []}], {"content": [], "refusal": [{"token": "a"}]}),
     ("logprobs", [{"tokens": ["a"], "n": 1}, {"tokens": ["b"], "n": 2}], {"tokens": ["a", "b"], "n": 2}),
     ("usage", [{"prompt_tokens": 1}], None),
@@ -151,7 +164,11 @@ class TestChoices:
     def test_order_is_that_of_the_index(self) -> None:
         chunks = [chunk({"content": text}, index=index) for index, text in ((2, "c"), (0, "a"), (10, "d"), (0, "A"))]
         choices = merged(*chunks)["choices"]
-        assert [(choice["index"], choice["message"]["content"]) for choice in choices] == [(0, "aA"), (2, "c"), (10, "d")]
+        assert [(choice["index"], choice["message"]["content"]) for choice in choices] == [
+            (0, "aA"),
+            (2, "c"),
+            (10, "d"),
+        ]
 
     def test_a_missing_index_is_the_place_in_the_list(self) -> None:
         two = {"id": "x", "choices": [{"delta": {"content": "a"}}, {"index": None, "delta": {"content": "b"}}]}
@@ -159,10 +176,15 @@ class TestChoices:
         assert [(choice["index"], choice["message"]["content"]) for choice in choices] == [(0, "aa"), (1, "bb")]
 
     def test_the_same_choice_twice_in_a_chunk(self) -> None:
-        twice = {"id": "x", "choices": [{"index": 0, "delta": {"content": "a"}}, {"index": 0, "delta": {"content": "b"}}]}
+        twice = {
+            "id": "x",
+            "choices": [{"index": 0, "delta": {"content": "a"}}, {"index": 0, "delta": {"content": "b"}}],
+        }
         assert merged(twice)["choices"][0]["message"]["content"] == "ab"
 
-    @pytest.mark.parametrize("nothing", [{"choices": None}, {"choices": []}, {}, {"choices": [{"index": 0, "delta": None}]}])
+    @pytest.mark.parametrize(
+        "nothing", [{"choices": None}, {"choices": []}, {}, {"choices": [{"index": 0, "delta": None}]}]
+    )
     def test_nothing_breaks_nothing(self, nothing: dict[str, Any]) -> None:
         choices = merged(chunk({"content": "a"}), {"id": "c1", **nothing}, chunk({"content": "b"}))["choices"]
         assert [choice["message"]["content"] for choice in choices] == ["ab"]
@@ -172,7 +194,9 @@ class TestMessages:
     """A `message` beside or instead of a delta."""
 
     def message(self, *choices: dict[str, Any]) -> dict[str, Any]:
-        message: dict[str, Any] = merged(*({"id": "x", "choices": [{"index": 0, **c}]} for c in choices))["choices"][0]["message"]
+        message: dict[str, Any] = merged(*({"id": "x", "choices": [{"index": 0, **c}]} for c in choices))["choices"][0][
+            "message"
+        ]
         return message
 
     def test_counts_while_deltas_say_nothing(self) -> None:

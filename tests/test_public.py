@@ -13,7 +13,9 @@ import streamagg
 
 def test_all_is_complete() -> None:
     public = {
-        name for name, value in vars(streamagg).items() if not name.startswith("_") and not isinstance(value, ModuleType)
+        name
+        for name, value in vars(streamagg).items()
+        if not name.startswith("_") and not isinstance(value, ModuleType)
     }
     assert set(streamagg.__all__) == public
     assert len(streamagg.__all__) == len(set(streamagg.__all__))
@@ -33,8 +35,22 @@ def test_everything_public_has_a_docstring() -> None:
 
 def test_importing_loads_nothing_heavy() -> None:
     code = "import sys, streamagg; print(*sys.modules)"
-    loaded = set(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split())
-    heavy = {"asyncio", "anyio", "trio", "argparse", "httpx", "aiohttp", "requests", "openai", "pydantic", "json", "ssl"}
+    loaded = set(
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    )
+    heavy = {
+        "asyncio",
+        "anyio",
+        "trio",
+        "argparse",
+        "httpx",
+        "aiohttp",
+        "requests",
+        "openai",
+        "pydantic",
+        "json",
+        "ssl",
+    }
     assert not loaded & heavy
 
 

@@ -71,9 +71,13 @@ class TestTolerance:
             error = refused(way(payload))
             assert (error.path, error.reason, error.event) == (path, reason, 1)
             assert error.__cause__ is not None
-        assert str(refused(json.dumps(payload))).startswith(f"event 1 cannot be read at {path}: {reason}; it begins '{{\"id\"")
+        assert str(refused(json.dumps(payload))).startswith(
+            f'event 1 cannot be read at {path}: {reason}; it begins \'{{"id"'
+        )
 
-    @pytest.mark.parametrize("payload", ["[]", "5", "null", '"text"', "nonsense", '{"id": "x"', '{"id": "x"}}', "{'id': 'x'}", "\x00"])
+    @pytest.mark.parametrize(
+        "payload", ["[]", "5", "null", '"text"', "nonsense", '{"id": "x"', '{"id": "x"}}', "{'id': 'x'}", "\x00"]
+    )
     def test_refuses_what_is_no_json_object(self, payload: str) -> None:
         error = refused(payload)
         assert error.path == "$"
@@ -90,7 +94,11 @@ class TestTolerance:
     def test_numbers_that_are_none(self, number: str) -> None:
         assert refused('{"id":"x","created":' + number + "}").event == 1
         if not number.startswith("9"):
-            body = '{"id":"x","choices":[{"index":0,"delta":{},"logprobs":{"content":[{"token":"a","logprob":' + number + "}]}}]}"
+            body = (
+                '{"id":"x","choices":[{"index":0,"delta":{},"logprobs":{"content":[{"token":"a","logprob":'
+                + number
+                + "}]}}]}"
+            )
             assert '"logprob":null' in accumulate_sync(sse(body)).to_json()
 
     @pytest.mark.parametrize("text", ['{"id":"x","choices":[]}\x00', '{"id":"x","choices":[],"y":"a\tb"}'])
@@ -105,7 +113,9 @@ class TestTolerance:
             assert (response["id"], response["choices"][0]["message"]["content"]) == ("b", "y")
 
     def test_bad_utf8_is_replaced(self) -> None:
-        body = b'data: {"id":"x","choices":[{"index":0,"delta":{"content":"a\xff\xe2\x82b"},"finish_reason":"stop"}]}\n\n'
+        body = (
+            b'data: {"id":"x","choices":[{"index":0,"delta":{"content":"a\xff\xe2\x82b"},"finish_reason":"stop"}]}\n\n'
+        )
         assert accumulate_sync(body).text == "a\ufffd\ufffdb"
 
 
@@ -132,8 +142,16 @@ class TestSurrogates:
             struct.to_json().encode()
 
     def test_in_dicts(self) -> None:
-        assert merged(chunk({"content": "\ud83d"}), chunk({"content": "\ude00"}))["choices"][0]["message"]["content"] == "😀"
-        assert merged(chunk({"tool_calls": [{"function": {"arguments": {"a": "\ud83d"}}}]}))["choices"][0]["message"]["tool_calls"][0]["function"]["arguments"] == '{"a":"\\ud83d"}'
+        assert (
+            merged(chunk({"content": "\ud83d"}), chunk({"content": "\ude00"}))["choices"][0]["message"]["content"]
+            == "😀"
+        )
+        assert (
+            merged(chunk({"tool_calls": [{"function": {"arguments": {"a": "\ud83d"}}}]}))["choices"][0]["message"][
+                "tool_calls"
+            ][0]["function"]["arguments"]
+            == '{"a":"\\ud83d"}'
+        )
 
 
 class Color(str, Enum):
@@ -167,14 +185,25 @@ class PydanticOne:
 
 class TestObjects:
     def deltas(self) -> list[Any]:
-        return [{"content": "a"}, SimpleNamespace(content="a"), UserDict(content="a"), Slotted(), Foreign("a"), PydanticOne()]
+        return [
+            {"content": "a"},
+            SimpleNamespace(content="a"),
+            UserDict(content="a"),
+            Slotted(),
+            Foreign("a"),
+            PydanticOne(),
+        ]
 
     def test_of_every_shape(self) -> None:
         for delta in self.deltas():
             item = Attributes(id=Color.RED, choices=({"index": 0, "delta": delta},))
             assert merged(item) == merged({"id": "red", "choices": [{"index": 0, "delta": {"content": "a"}}]})
 
-    @pytest.mark.parametrize("value", [b"x", object(), int, {1: 2}, {"id": b"x"}, {"id": object()}, None, 10**5000], ids=lambda value: type(value).__name__)
+    @pytest.mark.parametrize(
+        "value",
+        [b"x", object(), int, {1: 2}, {"id": b"x"}, {"id": object()}, None, 10**5000],
+        ids=lambda value: type(value).__name__,
+    )
     def test_what_is_no_plain_data_is_refused(self, value: Any) -> None:
         assert refused({"id": "x", "k": value} if value is not None else None).event == 1
 

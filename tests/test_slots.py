@@ -20,9 +20,9 @@ def calls(*fragments: dict[str, Any] | list[dict[str, Any]], **options: Any) -> 
 
 
 def part(
-    index: Any = None, id: str | None = None, name: str | None = None, arguments: Any = None, **more: Any
+    index: Any = None, call_id: str | None = None, name: str | None = None, arguments: Any = None, **more: Any
 ) -> dict[str, Any]:
-    fragment = {"index": index, "id": id, "function": {"name": name, "arguments": arguments}, **more}
+    fragment = {"index": index, "id": call_id, "function": {"name": name, "arguments": arguments}, **more}
     return {key: value for key, value in fragment.items() if value is not None}
 
 

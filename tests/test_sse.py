@@ -52,7 +52,10 @@ RULES: dict[str, tuple[bytes, list[str]]] = {
     "a block without data dispatches nothing": (b"event: x\n\nid: 1\n\nretry: 3\n\ndata: a\n\n", ["a"]),
     "an unfinished event is dropped": (b"data: a\n\ndata: b\n", ["a"]),
     "bad UTF-8 is replaced": (b"data: \xff\xe2\x82\n\n", ["�" * 2]),
-    "other separators are text": ("data: a\x0b\x0c\x1c\x85\u2028\u2029b\n\n".encode(), ["a\x0b\x0c\x1c\x85\u2028\u2029b"]),
+    "other separators are text": (
+        "data: a\x0b\x0c\x1c\x85\u2028\u2029b\n\n".encode(),
+        ["a\x0b\x0c\x1c\x85\u2028\u2029b"],
+    ),
     "NUL is text": (b"data: a\x00b\n\n", ["a\x00b"]),
 }
 
@@ -132,6 +135,13 @@ def test_many_small_lines_count_as_one_event() -> None:
     with pytest.raises(LimitError):
         for _ in range(200):
             decoder.feed(b"data: 0123456789\n")
+
+
+def test_an_event_past_the_limit_that_its_last_slice_completes() -> None:
+    decoder = SSEDecoder(max_event_bytes=100)
+    assert decoder.feed(b"data: " + b"x" * 90) == []
+    with pytest.raises(LimitError):
+        decoder.feed(b"x" * 10 + b"\n\n")
 
 
 def test_events_up_to_the_limit_pass() -> None:

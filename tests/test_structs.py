@@ -55,7 +55,12 @@ RICH: dict[str, Any] = {
             "finish_reason": "stop",
             "logprobs": {
                 "content": [
-                    {"token": "h", "logprob": -0.5, "bytes": [104], "top_logprobs": [{"token": "h", "logprob": -1.0, "w": 1}]}
+                    {
+                        "token": "h",
+                        "logprob": -0.5,
+                        "bytes": [104],
+                        "top_logprobs": [{"token": "h", "logprob": -1.0, "w": 1}],
+                    }
                 ]
             },
             "v4": "x",
@@ -115,7 +120,11 @@ class TestFromJson:
         assert streamagg.accumulate_sync(json.dumps(RICH)) == ChatCompletionResponse.from_json(json.dumps(RICH))
 
     def test_reads_tolerantly(self) -> None:
-        odd = {"created": "7", "choices": [{"message": None}, {"index": None, "message": {"role": None, "content": 5}}], "usage": {"prompt_tokens": 1.0}}
+        odd = {
+            "created": "7",
+            "choices": [{"message": None}, {"index": None, "message": {"role": None, "content": 5}}],
+            "usage": {"prompt_tokens": 1.0},
+        }
         assert ChatCompletionResponse.from_json(json.dumps(odd)) == ChatCompletionResponse(
             created=7,
             choices=[
@@ -151,14 +160,24 @@ class TestText:
             assert text.text == ""
 
     def test_of_a_message(self) -> None:
-        parts = [{"type": "thinking", "thinking": []}, {"type": "text", "text": "a"}, "x", {"type": "text", "text": "b"}]
+        parts = [
+            {"type": "thinking", "thinking": []},
+            {"type": "text", "text": "a"},
+            "x",
+            {"type": "text", "text": "b"},
+        ]
         assert ChatCompletionMessage(content=parts).text == "ab"
         assert ChatCompletionMessage().text == ""
         assert ChatCompletionResponse().text == ""
 
 
 def test_every_error_pickles() -> None:
-    bodies = [b"", b"data: x\n\n", b'data: {"error": {"message": "m", "code": 1}}\n\n', sse(chunk({"content": "x" * 99}))]
+    bodies = [
+        b"",
+        b"data: x\n\n",
+        b'data: {"error": {"message": "m", "code": 1}}\n\n',
+        sse(chunk({"content": "x" * 99})),
+    ]
     for body in bodies:
         with pytest.raises(streamagg.StreamAggError) as caught:
             streamagg.accumulate_sync(body, limits=streamagg.Limits(event_bytes=100))

@@ -46,8 +46,9 @@ class Accumulator:
         self._limits = limits
         self._strict = strict
         self._repairs: dict[str, int] = {}
+        self._heard: list[str] = []  # repairs of the payload in hand: they count once it is merged
         self._sse = SSEDecoder(max_event_bytes=limits.event_bytes)
-        self._reader = Reader(self._note, limits)
+        self._reader = Reader(self._hear, limits)
         self._merger = Merger(usage, limits, self._note, strict=strict)
         self._error: StreamAggError | None = None
         self._finished = False  # `finish` was called
@@ -153,6 +154,11 @@ class Accumulator:
             raise Unreadable(f"strict reading allows no repair: {kind} ({REPAIRS[kind]})")
         self._repairs[kind] = self._repairs.get(kind, 0) + 1
 
+    def _hear(self, kind: str) -> None:
+        if self._strict:
+            self._note(kind)
+        self._heard.append(kind)
+
     def _take_all(self, items: Iterable[Item]) -> None:
         """Read and merge what the framing found, in order, up to `[DONE]` or the first error."""
         item: Item = b""
@@ -180,7 +186,7 @@ class Accumulator:
             lines, whole = _documents(data)
             if not whole or len(lines) < 2:
                 raise
-            self._note("adjacent_data_lines")
+            self._hear("adjacent_data_lines")
             self.events -= 1
             self._take_all(lines)
         else:
@@ -196,7 +202,7 @@ class Accumulator:
         """An event named `error` (Groq), or a line `error: {...}` (GPUStack)."""
         self.events += 1
         try:
-            plain = self._reader.parse(data, self._note)
+            plain = self._reader.parse(data, self._hear)
         except msgspec.DecodeError:
             raise ProviderError(data.decode("utf-8", "replace")) from None
         if isinstance(plain, dict) and plain.get("choices") is not None:
@@ -212,15 +218,18 @@ class Accumulator:
 
     def _merge(self, chunk: ChatCompletionChunk | Sentinel, data: bytes) -> None:
         if isinstance(chunk, Sentinel):
-            if chunk is Sentinel.DONE:
-                self.done = True
-            else:
-                self._oddity = self._oddity or data
-            return
-        if chunk.error and chunk.choices is None:
+            self.done = chunk is Sentinel.DONE
+            self._oddity = self._oddity or data
+        elif chunk.error and chunk.choices is None:
             raise ProviderError(chunk.error)
+        else:
+            self._merger.add(chunk)
+        for kind in self._heard:
+            self._note(kind)
+        self._heard.clear()
+        if isinstance(chunk, Sentinel):
+            return
         self._whole = False
-        self._merger.add(chunk)
         if self.deliver is not None:
             self.deliver(mended(chunk) if self._reader.has_surrogates else chunk)
         if chunk.error:
@@ -264,7 +273,7 @@ class Accumulator:
         chunk = self._reader.read(data)
         whole = isinstance(chunk, ChatCompletionChunk) and _is_answer(chunk)
         if isinstance(chunk, ChatCompletionChunk) and not whole and not chunk.error:
-            self._note("bare_json_line")
+            self._hear("bare_json_line")
             self._bare = True
         self._merge(chunk, data)
         self._whole = whole and self.events == 1
@@ -294,9 +303,9 @@ class Accumulator:
         """Read a last event whose blank line never came; returns whether all of it could be read."""
         lines, whole = ([frame.data], True) if _is_document(frame.data) else _documents(frame.data)
         if lines:
-            self._note("unterminated_event")
+            self._hear("unterminated_event")
         if len(lines) > 1:
-            self._note("adjacent_data_lines")
+            self._hear("adjacent_data_lines")
         self._take_all(Frame(line, frame.event, b"", None) for line in lines)
         if not whole:
             self._oddity = self._oddity or frame.data

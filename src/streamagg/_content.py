@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ._text import Growing, Text
-from ._values import merge_object, replace, settled, weigh
+from ._values import merge_object, replace, settled, taken, weigh
 
 
 class Content(Growing):
@@ -42,7 +42,7 @@ class Content(Growing):
             part = {"type": "text", "text": part}
         kind = part.get("type") if isinstance(part, dict) else None
         if kind not in ("text", "thinking"):
-            parts.append(settled(part))
+            parts.append(taken(part))
             return weigh(part) + 1
         if not (parts and isinstance(parts[-1], dict) and parts[-1].get("type") == kind):
             parts.append({})

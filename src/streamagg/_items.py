@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ._text import Growing, Text
-from ._values import merge_object, replace, settled, weigh
+from ._values import merge_object, replace, settled, taken, weigh
 
 APPENDED = ("text", "summary", "data")
 """The fields of an item that continue the text that came before."""
@@ -30,7 +30,7 @@ class Items(Growing):
         """Take one item; returns the size by which the list grew."""
         index = index_of(item)
         if index is None:
-            self.items.append(settled(item))
+            self.items.append(taken(item))
             return weigh(item) + 1
         key = (index, _label(item, "type"), _label(item, "id"))
         found = self._exact.get(key) or self._compatible(key)

@@ -12,9 +12,9 @@ from ._chunk import ChatCompletionChunk, ChatCompletionChunkChoice, ChatCompleti
 from ._content import Content
 from ._items import Items
 from ._response import ChatCompletionAudio
-from ._struct import Extra, WireStruct, copied
+from ._struct import Extra, WireStruct
 from ._text import Text
-from ._values import merge_object, replace, settled, weigh
+from ._values import merge_object, replace, settled, taken, weigh
 
 Fields = dict[str, Any]
 Rule = Callable[[Fields, str, Any], int]
@@ -52,7 +52,7 @@ def extend(fields: Fields, name: str, value: list[Any]) -> int:
     items = fields.get(name)
     if not isinstance(items, list):
         items = fields[name] = []
-    items.extend(copied(value))
+    items.extend(taken(value))
     return weigh(value)
 
 

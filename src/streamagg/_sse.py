@@ -131,8 +131,9 @@ class SSEDecoder:
                 data = data[1:]
         if not data:
             return []
+        open_size = self._tail_size + self._data_size
         lines = self._split(data)
-        if self._limit is not None and self._tail_size + self._data_size + len(data) > self._limit:
+        if self._limit is not None and open_size + len(data) > self._limit:
             return self._read_bounded(lines, self._limit)
         return self._read_lines(lines)
 

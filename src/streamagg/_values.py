@@ -33,12 +33,19 @@ def replace(into: dict[str, Any], name: str, value: Any) -> int:
     """Let `value` stand at `name`; returns by how much `into` grew."""
     before = into.get(name)
     if before is None:
-        into[name] = copied(value)
+        into[name] = taken(value)
         return len(name) + weigh(value)
     if type(before) is type(value) and before == value:  # 1 == True, but they are not the same
         return 0
-    into[name] = copied(value)
+    into[name] = taken(value)
     return weigh(value) - weigh(before)
+
+
+def taken(value: Any) -> Any:
+    """A copy of a value that came, without padding at any level."""
+    if isinstance(value, dict):
+        return {name: taken(item) for name, item in value.items() if name != "obfuscation"}
+    return [taken(item) for item in value] if isinstance(value, list) else copied(value)
 
 
 def weigh(value: Any) -> int:

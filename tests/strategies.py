@@ -1,0 +1,106 @@
+"""Hypothesis strategies: streams as servers send them, and as no server should."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import strategies as st
+
+TEXT = st.text(max_size=8) | st.sampled_from(
+    ["", "data: x\n\n", "[DONE]", "\u2028", "\\", '"', "\x00", "{", "}", "é😀", "null"]
+)
+NUMBER = st.integers(-3, 40) | st.sampled_from([0, 10**18, 2.5, 10.0, -1])
+SCALAR = st.none() | st.booleans() | NUMBER | TEXT
+PLAIN = st.recursive(
+    SCALAR, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3), max_leaves=6
+)
+
+
+def rarely(usual: st.SearchStrategy[Any], odd: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return st.integers(0, 11).flatmap(lambda n: odd if n == 0 else usual)
+
+
+def objects(**fields: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
+    """Objects with any of these fields, in any order, and now and then a field nobody knows."""
+    unknown = st.dictionaries(st.sampled_from(["vendor", "extra", "x", "obfuscation"]), PLAIN, max_size=1)
+    known = st.fixed_dictionaries({}, optional=fields)
+    return st.builds(lambda one, two: {**one, **two}, rarely(st.just({}), unknown), known)
+
+
+INDEX = st.integers(0, 2) | st.none()
+LABEL = st.sampled_from(["a", "b", "", None, "null"])
+ARGUMENTS = st.sampled_from(["", "{", "}", "{}", '{"a":', "1}", "x", None]) | rarely(TEXT, PLAIN)
+
+FUNCTION = objects(name=st.sampled_from(["f", "g", "", None]), arguments=ARGUMENTS)
+CUSTOM = objects(name=st.sampled_from(["f", "g"]), input=TEXT)
+TOOL_CALL = objects(
+    index=INDEX | st.sampled_from(["0", -1, 2.5]),
+    id=LABEL,
+    type=st.sampled_from(["function", "", None, "custom"]),
+    function=FUNCTION | st.none(),
+    custom=rarely(st.none(), CUSTOM),
+    extra_content=st.none() | PLAIN,
+)
+ITEM = objects(index=INDEX, type=LABEL, id=LABEL, text=TEXT, summary=TEXT, data=TEXT)
+PART = (
+    objects(type=st.sampled_from(["text", "thinking", "image_url"]), text=TEXT, thinking=TEXT | st.lists(st.fixed_dictionaries({"type": st.just("text"), "text": TEXT}), max_size=2))
+)  # fmt: skip
+DELTA = objects(
+    role=st.sampled_from(["assistant", "", None, "tool"]),
+    content=st.none() | TEXT | rarely(TEXT, st.lists(PART, max_size=3)),
+    refusal=TEXT | st.none(),
+    reasoning=TEXT,
+    reasoning_content=TEXT | st.none(),
+    reasoning_details=st.lists(ITEM, max_size=3),
+    annotations=st.lists(ITEM, max_size=2),
+    images=st.lists(ITEM, max_size=2),
+    tool_calls=st.lists(TOOL_CALL, max_size=3) | st.none(),
+    function_call=rarely(st.none(), FUNCTION),
+    audio=rarely(st.none(), objects(id=TEXT, data=TEXT, transcript=TEXT, expires_at=st.integers(0, 9))),
+    name=TEXT,
+)
+LOGPROBS = objects(
+    content=st.none()
+    | st.lists(
+        objects(token=TEXT, logprob=st.floats(-9, 0), bytes=st.lists(st.integers(0, 255), max_size=2)), max_size=2
+    )
+)
+COUNT = st.none() | st.integers(0, 30) | st.sampled_from([10.0])
+USAGE = objects(
+    prompt_tokens=COUNT,
+    completion_tokens=COUNT,
+    total_tokens=COUNT,
+    prompt_tokens_details=st.none() | objects(cached_tokens=COUNT),
+    cost=st.none() | st.floats(0, 1) | st.integers(0, 3),
+)
+MESSAGE = objects(role=st.just("assistant"), content=TEXT | st.none(), refusal=TEXT)
+CHOICE = objects(
+    index=INDEX,
+    delta=DELTA | st.none(),
+    message=rarely(st.none(), MESSAGE),
+    finish_reason=st.sampled_from([None, "", "stop", "tool_calls", "eos"]),
+    logprobs=st.none() | LOGPROBS,
+    stop_reason=st.none() | st.integers(0, 9) | TEXT,
+    content_filter_results=st.dictionaries(TEXT, PLAIN, max_size=2),
+    usage=rarely(st.none(), USAGE),
+    text=TEXT,
+    token_ids=st.none() | st.lists(st.integers(0, 9), max_size=2),
+)
+CHUNK = objects(
+    id=st.sampled_from(["c1", "", None, "c2"]),
+    object=st.just("chat.completion.chunk"),
+    created=st.integers(0, 3),
+    model=st.sampled_from(["m", "", None]),
+    choices=st.lists(CHOICE, max_size=3) | st.lists(CHOICE, min_size=1, max_size=1) | st.none(),
+    usage=st.none() | USAGE,
+    service_tier=LABEL,
+    system_fingerprint=LABEL,
+    obfuscation=TEXT,
+    p=st.sampled_from(["abc", "abcd", "x"]),
+    x_groq=rarely(st.none(), objects(id=TEXT, usage=USAGE)),
+    citations=rarely(st.none(), PLAIN),
+)
+CHUNKS = st.lists(CHUNK, max_size=6)
+ANYTHING = st.lists(
+    CHUNK | PLAIN | st.dictionaries(st.sampled_from(["id", "choices", "usage", "error", "object"]), PLAIN), max_size=5
+)

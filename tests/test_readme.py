@@ -1,0 +1,84 @@
+"""The README: its code runs, its tables are those of the code."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from streamagg import REPAIRS, Limits
+from streamagg._rules import CHOICE, CHUNK, DELTA
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+BLOCKS = [(match[1], match[2]) for match in re.finditer(r"^```(\w+)\n(.*?)^```", README, re.DOTALL | re.MULTILINE)]
+PYTHON = [code for language, code in BLOCKS if language == "python"]
+SHELL = [
+    line for language, code in BLOCKS if language == "console" for line in code.splitlines() if line.startswith("$ ")
+]
+
+
+@pytest.mark.parametrize("number", range(len(PYTHON)))
+def test_code_block_runs(number: int, tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "tests" / "data", tmp_path / "tests" / "data")
+    done = subprocess.run(
+        [sys.executable, "-c", PYTHON[number]], cwd=tmp_path, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    for line in re.findall(r"  # prints: (.*)$", PYTHON[number], re.MULTILINE):
+        assert line in done.stdout, done.stdout
+
+
+def test_there_is_code_to_run() -> None:
+    assert len(PYTHON) >= 5
+
+
+def outputs() -> list[tuple[str, str]]:
+    """The commands of the README that run the program, with the output shown below them."""
+    shown = []
+    for language, code in BLOCKS:
+        if language == "console":
+            for command, output in re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", code, re.MULTILINE):
+                if command.startswith("streamagg") and output:
+                    shown.append((command, output))
+    return shown
+
+
+@pytest.mark.parametrize(("command", "output"), outputs(), ids=[command for command, _ in outputs()])
+def test_command_prints_what_is_shown(command: str, output: str) -> None:
+    env = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    done = subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True, text=True, timeout=60, env=env)
+    assert done.stdout + done.stderr == output
+
+
+def table_after(heading: str) -> list[list[str]]:
+    """The rows of the first table after a heading."""
+    section = README.split(f"\n{heading}\n", 1)[1]
+    table = re.search(r"(?:^\|.*\n)+", section, re.MULTILINE)
+    assert table is not None
+    return [[cell.strip() for cell in line.strip("|\n").split(" | ")] for line in table[0].splitlines()[2:]]
+
+
+def test_every_field_of_the_merge_table_is_in_the_readme() -> None:
+    section = README.split("\n## How fields merge\n", 1)[1].split("\n## ", 1)[0]
+    missing = [name for table in (CHUNK, CHOICE, DELTA) for name in table if f"`{name}`" not in section]
+    assert not missing
+
+
+def test_every_repair_and_limit_is_in_the_readme() -> None:
+    assert {row[0].strip("`") for row in table_after("## Repairs")} == set(REPAIRS)
+    assert {row[0].strip("`") for row in table_after("## Limits")} == set(Limits.__struct_fields__)
+    for name, default in ((row[0].strip("`"), row[1]) for row in table_after("## Limits")):
+        assert f"{getattr(Limits(), name):,}" == default
+
+
+def test_ci_runs_the_commands_of_the_readme() -> None:
+    ci = (ROOT / ".ci" / "run").read_text()
+    for command in SHELL:
+        if "pip install" in command or "pytest" in command:
+            assert command.removeprefix("$ ") in ci

@@ -1,0 +1,24 @@
+"""The types: mypy strict over the package as it is installed, and over a file of assertions."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import streamagg
+
+TESTS = Path(__file__).parent
+
+
+@pytest.mark.parametrize("what", [["-p", "streamagg"], [str(TESTS / "typing_cases.py")]], ids=["package", "users"])
+def test_mypy(what: list[str], tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "mypy", "--strict", "--config-file=", f"--cache-dir={tmp_path}", *what]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_package_says_that_it_is_typed() -> None:
+    assert (Path(streamagg.__file__).parent / "py.typed").is_file()

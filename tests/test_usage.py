@@ -88,7 +88,8 @@ def test_usage_of_a_choice_counts_and_moves() -> None:
 
 def test_groq_reports_beside_or_instead() -> None:
     own, groqs = report(10, 3, 13), report(10, 4, 14)
-    assert merged(chunk(x_groq={"usage": groqs}))["usage"] == groqs
+    for none in (None, {}, {"prompt_tokens": None}):
+        assert merged(chunk(x_groq={"usage": groqs}, usage=none))["usage"] == groqs
     assert merged(chunk(x_groq={"usage": groqs}, usage=own))["usage"] == own
 
 

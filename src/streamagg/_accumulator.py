@@ -37,9 +37,9 @@ class Accumulator:
     """
 
     def __init__(self, *, usage: UsageMode = "auto", strict: bool = False, limits: Limits = _DEFAULT_LIMITS) -> None:
-        self.events = 0
+        self.events: int = 0
         """How many payloads were read: data events, bare JSON lines, added chunks."""
-        self.done = False
+        self.done: bool = False
         """Whether `[DONE]` came: further input is ignored."""
         self.deliver: Callable[[ChatCompletionChunk], None] | None = None
         """Called with each chunk once it is merged; None where nobody wants them."""
@@ -52,8 +52,8 @@ class Accumulator:
         self._merger = Merger(usage, limits, self._note, strict=strict)
         self._error: StreamAggError | None = None
         self._finished = False  # `finish` was called
-        self._lost = False  # input ended inside an event
-        self._whole = False  # a plain JSON body, not a stream
+        self._lost: bool = False  # input ended inside an event
+        self._whole: bool = False  # a plain JSON body, not a stream
         self._bare = False  # chunks stand on lines of their own, without `data:`
         self._head: list[bytes] = []  # the beginning of a body that is no event stream
         self._head_size = 0

@@ -165,12 +165,13 @@ def usage_reports(chunk: ChatCompletionChunk) -> Iterator[CompletionUsage]:
     for choice in chunk.choices or ():
         if choice.usage is not None:
             yield choice.usage
-    if chunk.usage is not None:
+    if chunk.usage is not None and chunk.usage != _NO_USAGE:
         yield chunk.usage
     elif isinstance(chunk.x_groq, dict) and isinstance(report := chunk.x_groq.get("usage"), dict):
         yield to_struct(CompletionUsage, report, _ignore)
 
 
+_NO_USAGE = CompletionUsage()  # `usage: {}` is none
 _UNTYPED_OF_CHUNK = tuple(name for name, rule in CHUNK_RULES if rule is other)
 _ITEM_LISTS = tuple(name for name, rule in DELTA_RULES if rule is by_index)
 

@@ -119,7 +119,7 @@ class Reader:
         ):
             self._note("not_a_chunk")
             return Sentinel.PASSED_OVER
-        if chunk.usage is None and isinstance(chunk.x_groq, dict) and isinstance(chunk.x_groq.get("usage"), dict):
+        if isinstance(chunk.x_groq, dict) and isinstance(chunk.x_groq.get("usage"), dict):
             try:
                 to_struct(CompletionUsage, chunk.x_groq["usage"], _ignore)
             except Unreadable as error:

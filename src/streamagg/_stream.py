@@ -35,10 +35,10 @@ class _Session:
             raise ValueError(f"incomplete must be 'raise' or 'return', not {incomplete!r}")
         if idle_timeout is not None and not idle_timeout > 0:
             raise ValueError("idle_timeout must be a positive number of seconds, or None")
-        self.accumulator = Accumulator(usage=usage, strict=strict, limits=limits)
+        self.accumulator: Accumulator = Accumulator(usage=usage, strict=strict, limits=limits)
         self._returns = incomplete == "return"
-        self._idle_timeout = idle_timeout
-        self._events = -1
+        self._idle_timeout: float | None = idle_timeout
+        self._events: int = -1
         self._deadline = 0.0
 
     def take(self, item: Any) -> bool:

@@ -37,6 +37,7 @@ FLOORS: list[dict[str, str]] = [
     },
     {"_choice": "one choice that is being put together"},
     {"_merge": "merges chunks into one response; knows no bytes"},
+    {"_envelope": "the fast path: changes no result"},
     {"_accumulator": "bytes or chunks in, response out; awaits nothing, reads no clock"},
     {"_sources": "any source as an iterator, by its shape; imports no client library"},
     {"_stream": "the drivers: short loops"},

@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 import msgspec
 
 from ._chunk import ChatCompletionChunk
+from ._envelope import Envelopes
 from ._errors import DecodeError, IncompleteStreamError, LimitError, ProviderError, StreamAggError, excerpt
 from ._lenient import Unreadable, parse
 from ._limits import REPAIRS, Limits
@@ -20,9 +21,11 @@ from ._merge import Merger
 from ._reader import Reader, Refusal, Sentinel, mended
 from ._response import ChatCompletionResponse
 from ._sse import Frame, Item, SSEDecoder, StrayLine
+from ._struct import copied
 from ._usage import UsageMode
 
 _SLICE = 65536  # a larger feed is read in slices, so that its lines are not all held at once
+_FEW_LINES = 32  # after so many the envelopes are tried again
 _DEFAULT_LIMITS = Limits()
 
 
@@ -50,7 +53,9 @@ class Accumulator:
         self._sse = SSEDecoder(max_event_bytes=limits.event_bytes)
         self._reader = Reader(self._hear, limits)
         self._merger = Merger(usage, limits, self._note, strict=strict)
+        self._envelopes = Envelopes(self._merger)
         self._error: StreamAggError | None = None
+        self._response: ChatCompletionResponse | None = None  # what `finish` gave
         self._finished = False  # `finish` was called
         self._lost: bool = False  # input ended inside an event
         self._whole: bool = False  # a plain JSON body, not a stream
@@ -67,12 +72,16 @@ class Accumulator:
         After `[DONE]` further input is ignored; after `finish` it is a `RuntimeError`. Raises
         `DecodeError`, `ProviderError` or `LimitError` as soon as the event that causes it is whole.
         """
-        raw = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else bytes(data)
-        if not self._open():
+        if type(data) is not bytes:
+            data = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else bytes(data)
+        if (self.done or self._finished or self._error is not None) and not self._open():
             return
         try:
-            for start in range(0, len(raw), _SLICE):
-                self._take_all(self._sse.read(raw[start : start + _SLICE]))
+            if len(data) <= _SLICE:
+                self._take_slice(data)
+            else:
+                for start in range(0, len(data), _SLICE):
+                    self._take_slice(data[start : start + _SLICE])
         except StreamAggError as error:
             self._fail(error)
 
@@ -111,10 +120,12 @@ class Accumulator:
                 self._finished = True
                 if not self.done:
                     self._end()
-            response = self.snapshot()
-            if response is None or not self.complete:
+            if not self.complete:
                 raise IncompleteStreamError(self._why())
-            return response
+            if self._response is None:
+                self._response = self._built(final=True)
+            assert self._response is not None  # what is complete has begun
+            return self._response
         except StreamAggError as error:
             self._fail(error)
             raise
@@ -123,8 +134,7 @@ class Accumulator:
 
     def snapshot(self) -> ChatCompletionResponse | None:
         """The response so far, which nothing that follows changes; None before the first chunk."""
-        response = self._merger.response()
-        return mended(response) if self._reader.has_surrogates else response
+        return self._built(final=False)
 
     @property
     def complete(self) -> bool:
@@ -140,6 +150,10 @@ class Accumulator:
         return MappingProxyType(self._repairs)
 
     # ------------------------------------------------------------------ reading
+
+    def _built(self, *, final: bool) -> ChatCompletionResponse | None:
+        response = self._merger.response(final=final)
+        return mended(response) if self._reader.has_surrogates else response
 
     def _open(self) -> bool:
         """Whether input is still taken; raises where it must not come."""
@@ -159,13 +173,30 @@ class Accumulator:
             self._note(kind)
         self._heard.append(kind)
 
-    def _take_all(self, items: Iterable[Item]) -> None:
+    def _take_slice(self, data: bytes) -> None:
+        """Read a slice: by the envelopes as far as they fit, and a few events at a time the general way."""
+        sse, envelopes = self._sse, self._envelopes
+        lines = sse.lines(data)
+        if sse.tight or self.deliver is not None or self._merger.size + len(data) > self._limits.response_size:
+            envelopes.end()
+            self._take_all(sse.read_lines(lines))
+            return
+        while lines and not self.done:
+            if envelopes.ready and sse.between_events:
+                taken, lines = envelopes.take(lines)
+                self.events += taken
+                if not lines:
+                    return
+            self._take_all(sse.read_lines(lines[:_FEW_LINES]), learn=True)
+            lines = lines[_FEW_LINES:]
+
+    def _take_all(self, items: Iterable[Item], *, learn: bool = False) -> None:
         """Read and merge what the framing found, in order, up to `[DONE]` or the first error."""
         item: Item = b""
         try:
             for item in items:
                 if type(item) is bytes:
-                    self._take(item)
+                    self._take(item, learn=learn)
                 elif isinstance(item, Frame):
                     self._take_frame(item)
                 elif isinstance(item, StrayLine):
@@ -177,7 +208,7 @@ class Accumulator:
         except Refusal as error:
             raise self._refused(error, _bytes_of(item)) from error
 
-    def _take(self, data: bytes) -> None:
+    def _take(self, data: bytes, *, learn: bool = False) -> None:
         """Read and merge one event's data."""
         self.events += 1
         try:
@@ -191,6 +222,10 @@ class Accumulator:
             self._take_all(lines)
         else:
             self._merge(chunk, data)
+            if not learn:
+                self._envelopes.end()
+            elif isinstance(chunk, ChatCompletionChunk):
+                self._envelopes.learn(chunk, data, self._sse.lead)
 
     def _take_frame(self, frame: Frame) -> None:
         if frame.event != b"error" or frame.data.strip() == b"[DONE]":
@@ -201,6 +236,7 @@ class Accumulator:
     def _take_error(self, data: bytes) -> None:
         """An event named `error` (Groq), or a line `error: {...}` (GPUStack)."""
         self.events += 1
+        self._envelopes.end()
         try:
             plain = self._reader.parse(data, self._hear)
         except msgspec.DecodeError:
@@ -211,19 +247,21 @@ class Accumulator:
 
     def _take_object(self, value: Any) -> None:
         self.events += 1
+        self._envelopes.end()
         try:
-            self._merge(self._reader.read_object(value), b"")
+            chunk, weight = self._reader.read_object(value)
+            self._merge(chunk, b"", weight)
         except Refusal as error:
             raise self._refused(error, _shown(value)) from error
 
-    def _merge(self, chunk: ChatCompletionChunk | Sentinel, data: bytes) -> None:
+    def _merge(self, chunk: ChatCompletionChunk | Sentinel, data: bytes, weight: int = 0) -> None:
         if isinstance(chunk, Sentinel):
             self.done = chunk is Sentinel.DONE
             self._oddity = self._oddity or data
         elif chunk.error and chunk.choices is None:
             raise ProviderError(chunk.error)
         else:
-            self._merger.add(chunk)
+            self._merger.add(chunk, weight or len(data))
         for kind in self._heard:
             self._note(kind)
         self._heard.clear()
@@ -231,7 +269,7 @@ class Accumulator:
             return
         self._whole = False
         if self.deliver is not None:
-            self.deliver(mended(chunk) if self._reader.has_surrogates else chunk)
+            self.deliver(mended(chunk) if self._reader.has_surrogates else _apart(chunk))
         if chunk.error:
             raise ProviderError(chunk.error)
         for choice in chunk.choices or ():
@@ -270,6 +308,7 @@ class Accumulator:
     def _take_bare(self, data: bytes) -> None:
         """A JSON document of its own: a plain answer, an error, or one chunk of many (NDJSON)."""
         self.events += 1
+        self._envelopes.end()
         chunk = self._reader.read(data)
         whole = isinstance(chunk, ChatCompletionChunk) and _is_answer(chunk)
         if isinstance(chunk, ChatCompletionChunk) and not whole and not chunk.error:
@@ -339,6 +378,12 @@ class Accumulator:
             return "the source ended without a chunk" if self.events else "the source was empty"
         where = "inside an event" if self._lost else "without [DONE]"
         return f"the source ended {where} after {self.events} events, {self._merger.missing()}"
+
+
+def _apart(chunk: ChatCompletionChunk) -> ChatCompletionChunk:
+    """The chunk to hand out: logprobs alone were taken over by the response as they are."""
+    shared = any(choice.logprobs is not None for choice in chunk.choices or ())
+    return copied(chunk) if shared else chunk
 
 
 def _hint(data: bytes) -> str:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from ._chunk import ChatCompletionChunkChoice, ChatCompletionChunkDelta
+from ._content import Content
 from ._lenient import Note
 from ._response import ChatCompletionAudio, ChatCompletionChoice, ChatCompletionLogProbs, ChatCompletionMessage
-from ._rules import CHOICE_RULES, DELTA_RULES, Fields, extend, merge_fields, other, other_of_delta, split
+from ._rules import OF_CHOICE, OF_DELTA, Fields, append, content, split
 from ._slots import Callee, Slots, function_of
 from ._struct import copied
+from ._text import Text
 from ._values import replace, weigh
 
 
@@ -26,6 +28,64 @@ class ChoiceState:
         self.spoke = False
         """Whether a delta has brought anything but its role: from then on messages do not count."""
 
+    def add_plain(self, choice: ChatCompletionChunkChoice) -> int | None:
+        """Merge a choice that says no more than nearly every chunk does; returns the growth in size.
+
+        None, with nothing changed, where there is more to it: `add` merges the same things, and all
+        others, at several times the cost.
+        """
+        delta = choice.delta
+        if (
+            delta is None
+            or not self.spoke
+            or choice.message is not None
+            or choice.content_filter_results is not None
+            or choice.stop_reason is not None
+            or choice.native_finish_reason is not None
+            or choice.matched_stop is not None
+            or choice.text is not None
+            or choice.token_ids is not None
+            or choice.seed is not None
+            or choice.usage is not None
+            or choice.error is not None
+            or choice.extra
+            or delta.reasoning_details is not None
+            or delta.function_call is not None
+            or delta.audio is not None
+            or delta.annotations is not None
+            or delta.images is not None
+            or delta.name is not None
+            or delta.channel is not None
+            or delta.phase is not None
+            or delta.recipient is not None
+            or delta.token_id is not None
+            or delta.extra
+            or type(delta.content) is list
+        ):
+            return None
+        grown = 0
+        if delta.tool_calls:
+            more = self.calls.add_plain(delta.tool_calls) if self.calls is not None else None
+            if more is None:
+                return None
+            grown = more
+        fields = self.delta
+        if delta.role:
+            fields["role"] = delta.role
+        if delta.content is not None:
+            grown += content(fields, "content", delta.content)
+        if delta.reasoning_content is not None:
+            grown += append(fields, "reasoning_content", delta.reasoning_content)
+        if delta.reasoning is not None:
+            grown += append(fields, "reasoning", delta.reasoning)
+        if delta.refusal is not None:
+            grown += append(fields, "refusal", delta.refusal)
+        if choice.finish_reason:
+            self.fields["finish_reason"] = choice.finish_reason
+        if choice.logprobs is not None:
+            self._add_logprobs(choice.logprobs)
+        return grown
+
     def add(self, choice: ChatCompletionChunkChoice, note: Note) -> int:
         """Merge what a chunk says of this choice; returns the growth in size. The delta comes first."""
         grown = 0
@@ -35,16 +95,14 @@ class ChoiceState:
             grown += weigh(choice.message) - weigh(self.message)
             self.message = copied(choice.message)
         if choice.logprobs is not None:
-            if self.logprobs is None:
-                self.logprobs = {}
-            grown += _add_logprobs(self.logprobs, choice.logprobs)
-        return grown + merge_fields(self.fields, choice, CHOICE_RULES, other, choice.extra)
+            self._add_logprobs(choice.logprobs)
+        return grown + OF_CHOICE.merge(self.fields, choice)
 
     def _add_delta(self, delta: ChatCompletionChunkDelta, note: Note) -> int:
         if not self.spoke and _speaks(delta):
             self.spoke = True
             self.message = None
-        grown = merge_fields(self.delta, delta, DELTA_RULES, other_of_delta, delta.extra)
+        grown = OF_DELTA.merge(self.delta, delta)
         if delta.tool_calls:
             if self.calls is None:
                 self.calls = Slots()
@@ -55,10 +113,43 @@ class ChoiceState:
             grown += self.function_call.add(call.name, call.arguments, call.extra, note)
         return grown
 
-    def value(self, index: int) -> ChatCompletionChoice:
+    def _add_logprobs(self, new: ChatCompletionLogProbs) -> None:
+        """Extend the lists, whose entries are taken over as they are; the rest is last non-null.
+
+        Their size is not looked at: with five alternatives that costs more than decoding them. The
+        merger counts the whole chunk's instead.
+        """
+        if self.logprobs is None:
+            self.logprobs = {}
+        held = self.logprobs
+        for name, value in (
+            ("content", new.content),
+            ("refusal", new.refusal),
+            ("reasoning_content", new.reasoning_content),
+            *new.extra.items(),
+        ):
+            if isinstance(value, list):
+                if not isinstance(held.get(name), list):
+                    held[name] = []
+                held[name].extend(value)
+            elif value is not None:
+                replace(held, name, value)
+
+    def text_of(self, name: str, call_index: int | None) -> Text | None:
+        """The text that grows under this name, or in the call at this index; None where there is none."""
+        if call_index is not None:
+            return self.calls.text_at(call_index) if self.calls is not None else None
+        held = self.delta.get(name)
+        if isinstance(held, Content):
+            return held.text if held.parts is None else None
+        return held if isinstance(held, Text) else None
+
+    def value(self, index: int, *, final: bool) -> ChatCompletionChoice:
+        """The choice as it stands, sharing nothing; `final` hands over what nothing will change."""
         known = split(self.fields, ChatCompletionChoice)
         if self.logprobs is not None:
-            known["logprobs"] = ChatCompletionLogProbs(**split(self.logprobs, ChatCompletionLogProbs))
+            logprobs = split(self.logprobs, ChatCompletionLogProbs, final=final)
+            known["logprobs"] = ChatCompletionLogProbs(**logprobs)
         return ChatCompletionChoice(index=index, message=self._message(), **known)
 
     def _message(self) -> ChatCompletionMessage:
@@ -79,14 +170,3 @@ class ChoiceState:
 def _speaks(delta: ChatCompletionChunkDelta) -> bool:
     """Whether a delta brings a non-empty value other than its role."""
     return any(value not in ("", [], {}) for name, value in delta.to_dict().items() if name != "role")
-
-
-def _add_logprobs(into: Fields, new: ChatCompletionLogProbs) -> int:
-    grown = 0
-    for name in new.__struct_fields__:
-        value = getattr(new, name)
-        if value is not None and name != "extra":
-            grown += extend(into, name, value)
-    for name, value in new.extra.items():
-        grown += extend(into, name, value) if isinstance(value, list) else replace(into, name, value)
-    return grown

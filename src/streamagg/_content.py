@@ -25,7 +25,10 @@ class Content(Growing):
         """Take what a delta brings; returns the size by which the content grew."""
         if isinstance(value, str):
             if self.parts is None:
-                self.text.add(value)
+                text = self.text
+                text.tail.append(value)
+                if len(text.tail) >= text.wait:
+                    text.fold()
                 return len(value)
             return self._add_part({"type": "text", "text": value}, self.parts) if value else 0
         if self.parts is None:

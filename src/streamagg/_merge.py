@@ -22,11 +22,11 @@ from ._items import Items
 from ._lenient import Note, to_struct
 from ._limits import Limits
 from ._response import ChatCompletionLogProbs, ChatCompletionResponse, CompletionUsage
-from ._rules import CHUNK_RULES, DELTA_RULES, Fields, by_index, merge_fields, other, split
+from ._rules import OF_CHUNK, OF_DELTA, Fields, by_index, split
 from ._slots import Slots
 from ._struct import WireStruct
 from ._usage import UsageMerge, UsageMode
-from ._values import check_depth, weigh
+from ._values import check_depth
 
 
 class Merger:
@@ -36,23 +36,65 @@ class Merger:
         self.choices: dict[int, ChoiceState] = {}
         self.size = 0
         self.began = False
-        self._fields: Fields = {}
-        self._usage = UsageMerge(usage)
+        """Whether there was a chunk."""
+        self.fields: Fields = {}
+        self.usage = UsageMerge(usage)
         self._limits = limits
         self._note = note
         self._strict = strict
-        self._near_limit = limits.response_size - limits.event_bytes  # an event weighs no more than its bytes
 
-    def add(self, chunk: ChatCompletionChunk) -> None:
-        """Merge one chunk. Where it passes a limit, or needs a repair when strict, nothing changes."""
-        if self.size > self._near_limit or not _is_plain(chunk, self.choices):
-            self._check(chunk)
+    def add(self, chunk: ChatCompletionChunk, weight: int) -> None:
+        """Merge one chunk; `weight` is what it may add to the size at most: the length of its JSON.
+
+        Where it passes a limit, or needs a repair when strict, nothing changes.
+        """
+        if self.size + weight > self._limits.response_size:
+            raise LimitError("response_size", self._limits.response_size)
+        choices = chunk.choices
+        if choices and len(choices) == 1 and not self._strict and self._is_plain(chunk):
+            choice = choices[0]
+            state = self.choices.get(choice.index) if choice.index is not None else None
+            if state is not None and (grown := state.add_plain(choice)) is not None:
+                self.size += grown if choice.logprobs is None else weight
+                if chunk.usage is not None:
+                    self.size += self.usage.add(chunk.usage, alone=False)
+                return
+        self._add_any(chunk, weight)
+
+    def _is_plain(self, chunk: ChatCompletionChunk) -> bool:
+        """Whether a chunk says nothing of itself that has not been said, but usage."""
+        fields = self.fields
+        return (
+            chunk.id == fields.get("id")
+            and chunk.model == fields.get("model")
+            and chunk.system_fingerprint == fields.get("system_fingerprint")
+            and chunk.service_tier == fields.get("service_tier")
+            and (chunk.created == fields.get("created") or bool(fields.get("created")))
+            and chunk.p is None
+            and chunk.provider is None
+            and chunk.citations is None
+            and chunk.search_results is None
+            and chunk.x_groq is None
+            and chunk.prompt_filter_results is None
+            and chunk.timings is None
+            and chunk.prompt_token_ids is None
+            and chunk.signature is None
+            and chunk.response_hash is None
+            and chunk.model_id is None
+            and chunk.model_version is None
+            and chunk.created_at is None
+            and chunk.error is None
+            and not chunk.extra
+        )
+
+    def _add_any(self, chunk: ChatCompletionChunk, weight: int) -> None:
+        self._check(chunk)
         if self._strict:
             self._rehearse(chunk)
         self.began = True
-        if chunk.id and self._fields.get("id", chunk.id) not in ("", chunk.id):
+        if chunk.id and self.fields.get("id", chunk.id) not in ("", chunk.id):
             self._note("id_changed")
-        self.size += merge_fields(self._fields, chunk, CHUNK_RULES, other, chunk.extra)
+        self.size += OF_CHUNK.merge(self.fields, chunk)
         if chunk.choices is None:
             self._note("choices_missing")
         for index, choice in _numbered(chunk.choices):
@@ -61,18 +103,19 @@ class Merger:
             if state is None:
                 state = self.choices[index] = ChoiceState()
                 self.size += 1
-            self.size += state.add(choice, self._note)
+            grown = state.add(choice, self._note)
+            self.size += grown if choice.logprobs is None else weight
         for report in usage_reports(chunk):
-            self.size += self._usage.add(report, alone=not chunk.choices)
+            self.size += self.usage.add(report, alone=not chunk.choices)
 
-    def response(self) -> ChatCompletionResponse | None:
-        """The response so far, which shares nothing with what follows."""
+    def response(self, *, final: bool = False) -> ChatCompletionResponse | None:
+        """The response so far, which shares nothing with what follows; `final`: nothing follows."""
         if not self.began:
             return None
         return ChatCompletionResponse(
-            choices=[self.choices[index].value(index) for index in sorted(self.choices)],
-            usage=self._usage.value(),
-            **split(self._fields, ChatCompletionResponse),
+            choices=[self.choices[index].value(index, final=final) for index in sorted(self.choices)],
+            usage=self.usage.value(),
+            **split(self.fields, ChatCompletionResponse),
         )
 
     def finished(self) -> bool:
@@ -91,8 +134,6 @@ class Merger:
     def _check(self, chunk: ChatCompletionChunk) -> None:
         """Raise `LimitError` where the chunk would pass a limit."""
         limits = self._limits
-        if self.size > self._near_limit and self.size + weigh(chunk) > limits.response_size:
-            raise LimitError("response_size", limits.response_size)
         _check_nesting(chunk, limits.depth)
         numbered = list(_numbered(chunk.choices))
         opened = {index for index, _ in numbered if index not in self.choices}
@@ -124,7 +165,7 @@ class Merger:
     def _rehearse(self, chunk: ChatCompletionChunk) -> None:
         """Note every repair that the chunk needs, on copies: when strict, the first one raises."""
         note = self._note
-        if chunk.id and self._fields.get("id", chunk.id) not in ("", chunk.id):
+        if chunk.id and self.fields.get("id", chunk.id) not in ("", chunk.id):
             note("id_changed")
         if chunk.choices is None:
             note("choices_missing")
@@ -172,36 +213,7 @@ def usage_reports(chunk: ChatCompletionChunk) -> Iterator[CompletionUsage]:
 
 
 _NO_USAGE = CompletionUsage()  # `usage: {}` is none
-_UNTYPED_OF_CHUNK = tuple(name for name, rule in CHUNK_RULES if rule is other)
-_ITEM_LISTS = tuple(name for name, rule in DELTA_RULES if rule is by_index)
-
-
-def _is_plain(chunk: ChatCompletionChunk, known: dict[int, ChoiceState]) -> bool:
-    """Whether a chunk can pass no limit but the size: known choices, no new calls, nothing untyped."""
-    choices = chunk.choices
-    if not choices:
-        choices = []
-    elif len(choices) > 1:
-        return False
-    for choice in choices:
-        delta = choice.delta
-        if choice.index not in known or choice.message is not None or choice.extra or choice.usage is not None:
-            return False
-        if choice.content_filter_results is not None or choice.token_ids is not None:
-            return False
-        if delta is not None and (
-            delta.tool_calls is not None
-            or isinstance(delta.content, list)
-            or delta.reasoning_details is not None
-            or delta.annotations is not None
-            or delta.images is not None
-            or delta.token_id is not None
-            or delta.extra
-        ):
-            return False
-    return not chunk.extra and all(
-        getattr(chunk, name) is None or isinstance(getattr(chunk, name), str) for name in _UNTYPED_OF_CHUNK
-    )
+_ITEM_LISTS = tuple(name for name, rule in OF_DELTA.rules.items() if rule is by_index)
 
 
 def _check_nesting(value: Any, limit: int) -> None:

@@ -89,13 +89,15 @@ class Reader:
             self._look_for_surrogates(plain)
         return plain
 
-    def read_object(self, value: Any) -> ChatCompletionChunk | Sentinel:
-        """Read a chunk given as a struct, a dict or a client's object; shares nothing with it."""
+    def read_object(self, value: Any) -> tuple[ChatCompletionChunk | Sentinel, int]:
+        """Read a chunk given as a struct, a dict or a client's object, which shares nothing with it;
+        and its weight, which is at most the length of its JSON."""
         plain = plain_data(value, self._limits.depth)
-        if weigh(plain) > self._limits.event_bytes:
+        weight = weigh(plain)
+        if weight > self._limits.event_bytes:
             raise LimitError("event_bytes", self._limits.event_bytes)
         self._look_for_surrogates(plain)
-        return self._from_plain(plain, [])
+        return self._from_plain(plain, []), weight
 
     def _from_plain(self, plain: Any, notes: list[str]) -> ChatCompletionChunk | Sentinel:
         if not isinstance(plain, dict):

@@ -6,6 +6,7 @@ A rule lets a value join the fields of its level, cannot fail, and returns the g
 from __future__ import annotations
 
 from collections.abc import Callable
+from operator import attrgetter
 from typing import Any
 
 from ._chunk import ChatCompletionChunk, ChatCompletionChunkChoice, ChatCompletionChunkDelta
@@ -151,34 +152,41 @@ DELTA: dict[str, Rule] = {
 }
 
 
-def _rules(cls: type[WireStruct], table: dict[str, Rule], default: Rule) -> tuple[tuple[str, Rule], ...]:
-    named = ((name, table.get(name, default)) for name in cls.__struct_fields__ if name != "extra")
-    return tuple((name, rule) for name, rule in named if rule is not dropped)
+class Level:
+    """The rules of one level of a chunk: of the fields its struct knows, and of all others."""
+
+    def __init__(self, struct: type[WireStruct], table: dict[str, Rule], default: Rule) -> None:
+        named = {name: table.get(name, default) for name in struct.__struct_fields__ if name != "extra"}
+        self.rules = {name: rule for name, rule in named.items() if rule is not dropped}
+        self._default = default
+        self._values = attrgetter(*self.rules)
+
+    def merge(self, fields: Fields, new: Any) -> int:
+        """Let the fields of `new` join `fields`; returns the growth in size."""
+        grown = 0
+        for (name, rule), value in zip(self.rules.items(), self._values(new), strict=True):
+            if value is not None:
+                grown += rule(fields, name, value)
+        for name, value in new.extra.items():
+            grown += self._default(fields, name, value)
+        return grown
 
 
-CHUNK_RULES = _rules(ChatCompletionChunk, CHUNK, other)
-CHOICE_RULES = _rules(ChatCompletionChunkChoice, CHOICE, other)
-DELTA_RULES = _rules(ChatCompletionChunkDelta, DELTA, other_of_delta)
+OF_CHUNK = Level(ChatCompletionChunk, CHUNK, other)
+OF_CHOICE = Level(ChatCompletionChunkChoice, CHOICE, other)
+OF_DELTA = Level(ChatCompletionChunkDelta, DELTA, other_of_delta)
 
 
-def merge_fields(
-    fields: Fields, new: WireStruct, rules: tuple[tuple[str, Rule], ...], default: Rule, extra: Extra
-) -> int:
-    grown = 0
-    for name, rule in rules:
-        if (value := getattr(new, name)) is not None:
-            grown += rule(fields, name, value)
-    for name, value in extra.items():
-        grown += default(fields, name, value)
-    return grown
+def split(fields: Fields, cls: type[WireStruct], *, final: bool = False) -> Fields:
+    """`fields` as they stand, as arguments of `cls`: those it does not know under `extra`.
 
-
-def split(fields: Fields, cls: type[WireStruct]) -> Fields:
-    """`fields` as they stand, as arguments of `cls`: those it does not know under `extra`."""
+    They are copied, unless `final`: nothing will change them then.
+    """
     known: Fields = {}
     extra: Fields = {}
     for name, value in fields.items():
-        (known if name in cls.__struct_fields__ and name != "extra" else extra)[name] = settled(value)
+        place = known if name in cls.__struct_fields__ and name != "extra" else extra
+        place[name] = value if final else settled(value)
     if extra:
         known["extra"] = Extra(extra)
     return known

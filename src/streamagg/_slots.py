@@ -213,6 +213,37 @@ class Slots:
             self._register(slot)
         return grown + _fill(slot, fragment, note)
 
+    def add_plain(self, fragments: list[ChatCompletionChunkToolCall]) -> int | None:
+        """Take a single fragment that brings but arguments for a call at its index, as nearly all do;
+        returns the growth. None, with nothing changed, where there is more to it."""
+        fragment = fragments[0]
+        function = fragment.function
+        if (
+            len(fragments) > 1
+            or fragment.index is None
+            or fragment.id
+            or fragment.custom is not None
+            or fragment.extra_content is not None
+            or fragment.extra
+            or function is None
+            or function.name
+            or function.extra
+            or function.arguments is None
+        ):
+            return None
+        slot = self._by_index.get(fragment.index)
+        if slot is None or slot.function is None or slot.function.text is None:
+            return None
+        if fragment.type:
+            slot.type = fragment.type
+        slot.function.text.add(function.arguments)
+        return len(function.arguments)
+
+    def text_at(self, index: int) -> Text | None:
+        """The arguments of the newest function call at an index, which a fragment for it continues."""
+        slot = self._by_index.get(index)
+        return slot.function.text if slot is not None and slot.function is not None else None
+
     def value(self) -> list[ToolCall]:
         """The calls in order of index; one without an index has its place of appearance instead."""
         ordered = sorted(self.slots, key=lambda slot: (slot.place if slot.index is None else slot.index, slot.place))

@@ -89,6 +89,10 @@ class SSEDecoder:
         self._cut_matters = False  # and it was one of an event's: a cut here may have cut an event
         self._after_cr = False
         self._fields_seen = False
+        self.tight = False
+        """Whether the lines of the last slice may pass the limit, so that each must be looked at."""
+        self.lead = b"data: "
+        """What stands before the data on its line: some servers leave out the space."""
         self._first_line = True
 
     @property
@@ -123,19 +127,30 @@ class SSEDecoder:
     def read(self, data: bytes) -> list[Item]:
         """As `feed`, in the order of the bytes: plain events as their data alone, lines that are no
         field, and last, where a limit was passed, the error to raise once all before it is read."""
-        if self._error is not None:
-            return [self._error]
+        return self.read_lines(self.lines(data))
+
+    def lines(self, data: bytes) -> list[bytes]:
+        """The lines that a slice completes, for `read_lines`, which must see them in order."""
         if self._after_cr and data:
             self._after_cr = False
             if data[0] == 10:
                 data = data[1:]
-        if not data:
-            return []
-        open_size = self._tail_size + self._data_size
-        lines = self._split(data)
-        if self._limit is not None and open_size + len(data) > self._limit:
+        if self._limit is not None:
+            self.tight = self._tail_size + self._data_size + len(data) > self._limit
+        return self._split(data)
+
+    def read_lines(self, lines: list[bytes]) -> list[Item]:
+        """The events of some lines, as `read`."""
+        if self._error is not None:
+            return [self._error]
+        if self.tight and self._limit is not None:
             return self._read_bounded(lines, self._limit)
         return self._read_lines(lines)
+
+    @property
+    def between_events(self) -> bool:
+        """Whether no field of an event stands open, as far as the lines that were read."""
+        return not self._data and not self._block_open
 
     def end(self) -> Unfinished:
         """End of input: what stood open. The decoder is then ready for a new connection."""
@@ -176,7 +191,11 @@ class SSEDecoder:
             lines[0] = lines[0].removeprefix(_BOM)
         for line in lines:
             if line.startswith(b"data:"):
-                data.append(line[6:] if line.startswith(b" ", 5) else line[5:])
+                if line.startswith(b" ", 5):
+                    data.append(line[6:])
+                else:
+                    data.append(line[5:])
+                    self.lead = b"data:"
             elif line:
                 if line.startswith(b":"):
                     self._fields_seen = True

@@ -36,8 +36,12 @@ class Text(Growing):
         tail = self.tail
         tail.append(fragment)
         if len(tail) >= self.wait:
-            self.value()
-            self.wait = min(2 * self.wait, _MANY)
+            self.fold()
+
+    def fold(self) -> None:
+        """Join what waits, and let more wait the next time."""
+        self.value()
+        self.wait = min(2 * self.wait, _MANY)
 
     def value(self) -> str:
         """The whole text; costs what came since the last call."""

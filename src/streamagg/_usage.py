@@ -26,7 +26,7 @@ UsageMode = Literal["auto", "sum", "last"]
 class UsageMerge:
     """Takes reports in order; `value()` is the usage so far, None before the first report."""
 
-    __slots__ = ("_before", "_had_prompt", "_mode", "_stands")
+    __slots__ = ("_before", "_had_prompt", "_mode", "_running", "_stands")
 
     def __init__(self, mode: UsageMode = "auto") -> None:
         if mode not in ("auto", "sum", "last"):
@@ -35,13 +35,24 @@ class UsageMerge:
         self._stands: dict[str, Any] = {}
         self._before: dict[str, Any] = {}
         self._had_prompt = False
+        self._running: CompletionUsage | None = None  # a running total's last report, not yet in `_stands`
 
-    def add(self, usage: CompletionUsage | dict[str, Any], *, alone: bool) -> int:
-        """Take a report; `alone` says that its chunk has no choices. Returns the growth in size."""
-        report = _numbered(usage if isinstance(usage, dict) else usage.to_dict())
+    def add(self, usage: CompletionUsage, *, alone: bool) -> int:
+        """Take a report; `alone` says that its chunk has no choices. Returns the growth in size.
+
+        Of a running total on every chunk only the last report counts, and the others cost nothing.
+        """
+        running = usage if self._mode != "sum" and _is_whole(usage) else None
+        if running is not None and self._running is not None:
+            self._running = running
+            return 0
+        self._settle()
+        report = _numbered(usage.to_dict())
         if not report:
             return 0
         weight = weigh(self._stands)
+        if self._had_prompt or not self._stands:  # it restates, as will all that follow it of its kind
+            self._running = running
         if not self._stands or self._mode == "last":
             self._stands = _restated(self._stands, report)
         elif self._mode == "sum":
@@ -53,7 +64,14 @@ class UsageMerge:
         return weigh(self._stands) - weight
 
     def value(self) -> CompletionUsage | None:
+        self._settle()
         return to_struct(CompletionUsage, copied(self._stands), _ignore) if self._stands else None
+
+    def _settle(self) -> None:
+        if self._running is not None:
+            self._before = _numbered(self._running.to_dict())
+            self._stands = _restated(self._stands, self._before)
+            self._running = None
 
     def _merged(self, report: dict[str, Any], alone: bool) -> dict[str, Any]:
         stands = self._stands
@@ -67,6 +85,20 @@ class UsageMerge:
             if not replaces and alone and report == self._before:
                 return stands
         return _restated(stands, report) if replaces else _summed(stands, report)
+
+
+def _is_whole(usage: CompletionUsage) -> bool:
+    """Whether a report names the three counters, a prompt among them, and nothing else."""
+    return (
+        bool(usage.prompt_tokens)
+        and usage.completion_tokens is not None
+        and usage.total_tokens is not None
+        and usage.prompt_tokens_details is None
+        and usage.completion_tokens_details is None
+        and usage.cost is None
+        and usage.search_context_size is None
+        and not usage.extra
+    )
 
 
 def _count(report: dict[str, Any], name: str) -> int | float:

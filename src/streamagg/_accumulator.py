@@ -57,6 +57,9 @@ class Accumulator:
         self._error: StreamAggError | None = None
         self._response: ChatCompletionResponse | None = None  # what `finish` gave
         self._finished = False  # `finish` was called
+        self._clean = False  # input stands between two events, and none of a slice's length is too large
+        self._room = limits.response_size - _SLICE  # up to this size a slice's text passes no limit
+        self._noise = b""  # the last comment that came as a slice of its own
         self._lost: bool = False  # input ended inside an event
         self._whole: bool = False  # a plain JSON body, not a stream
         self._bare = False  # chunks stand on lines of their own, without `data:`
@@ -74,7 +77,13 @@ class Accumulator:
         """
         if type(data) is not bytes:
             data = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else bytes(data)
-        if (self.done or self._finished or self._error is not None) and not self._open():
+        if self._clean and len(data) <= _SLICE and self._merger.size <= self._room:
+            if self._envelopes.take_one(data):
+                self.events += 1
+                return
+            if data == self._noise:
+                return
+        elif (self.done or self._finished or self._error is not None) and not self._open():
             return
         try:
             if len(data) <= _SLICE:
@@ -118,6 +127,7 @@ class Accumulator:
         try:
             if not self._finished:
                 self._finished = True
+                self._clean = False
                 if not self.done:
                     self._end()
             if not self.complete:
@@ -175,9 +185,10 @@ class Accumulator:
 
     def _take_slice(self, data: bytes) -> None:
         """Read a slice: by the envelopes as far as they fit, and a few events at a time the general way."""
-        sse, envelopes = self._sse, self._envelopes
+        sse, envelopes, events = self._sse, self._envelopes, self.events
+        was_clean, self._clean = self._clean, False
         lines = sse.lines(data)
-        if sse.tight or self.deliver is not None or self._merger.size + len(data) > self._limits.response_size:
+        if sse.tight or self.deliver is not None or self._merger.size + sse.open_size > self._limits.response_size:
             envelopes.end()
             self._take_all(sse.read_lines(lines))
             return
@@ -186,9 +197,14 @@ class Accumulator:
                 taken, lines = envelopes.take(lines)
                 self.events += taken
                 if not lines:
-                    return
-            self._take_all(sse.read_lines(lines[:_FEW_LINES]), learn=True)
-            lines = lines[_FEW_LINES:]
+                    break
+            few = 2 if envelopes.ready else _FEW_LINES
+            self._take_all(sse.read_lines(lines[:few]), learn=True)
+            lines = lines[few:]
+        self._clean = sse.clean and not self.done and self._limits.event_bytes >= _SLICE
+        alone = was_clean and self._clean and self.events == events and b"\r" not in data
+        if alone and data.startswith(b":") and data.endswith(b"\n\n") and data.count(b"\n") == 2:
+            self._noise = data  # a comment that comes as a slice of its own: known when it comes again
 
     def _take_all(self, items: Iterable[Item], *, learn: bool = False) -> None:
         """Read and merge what the framing found, in order, up to `[DONE]` or the first error."""
@@ -367,6 +383,7 @@ class Accumulator:
 
     def _fail(self, error: StreamAggError) -> NoReturn:
         self._error = error
+        self._clean = False
         error.partial = self.snapshot()
         raise error
 

@@ -6,7 +6,7 @@ from ._chunk import ChatCompletionChunkChoice, ChatCompletionChunkDelta
 from ._content import Content
 from ._lenient import Note
 from ._response import ChatCompletionAudio, ChatCompletionChoice, ChatCompletionLogProbs, ChatCompletionMessage
-from ._rules import OF_CHOICE, OF_DELTA, Fields, append, content, split
+from ._rules import OF_CHOICE, OF_DELTA, Fields, append, content, other, other_of_delta, split
 from ._slots import Callee, Slots, function_of
 from ._struct import copied
 from ._text import Text
@@ -48,7 +48,6 @@ class ChoiceState:
             or choice.seed is not None
             or choice.usage is not None
             or choice.error is not None
-            or choice.extra
             or delta.reasoning_details is not None
             or delta.function_call is not None
             or delta.audio is not None
@@ -59,8 +58,8 @@ class ChoiceState:
             or delta.phase is not None
             or delta.recipient is not None
             or delta.token_id is not None
-            or delta.extra
             or type(delta.content) is list
+            or (delta.extra and any(isinstance(value, list) for value in delta.extra.values()))
         ):
             return None
         grown = 0
@@ -82,6 +81,10 @@ class ChoiceState:
             grown += append(fields, "refusal", delta.refusal)
         if choice.finish_reason:
             self.fields["finish_reason"] = choice.finish_reason
+        for name, value in choice.extra.items():
+            grown += other(self.fields, name, value)
+        for name, value in delta.extra.items():
+            grown += other_of_delta(fields, name, value)
         if choice.logprobs is not None:
             self._add_logprobs(choice.logprobs)
         return grown

@@ -23,16 +23,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import msgspec
 
 from ._chunk import ChatCompletionChunk, ChatCompletionChunkDelta, ChatCompletionChunkToolCall
+from ._lenient import Unreadable, parse, to_struct
 from ._merge import Merger
 from ._response import CompletionUsage
 from ._text import Text
 
-_decode_chunk = msgspec.json.Decoder(ChatCompletionChunk).decode
+_decode_strictly = msgspec.json.Decoder(ChatCompletionChunk).decode
 _decode_text: Callable[[bytes], str] = msgspec.json.Decoder(str).decode
 _decode_usage = msgspec.json.Decoder(CompletionUsage).decode
 
@@ -40,6 +42,8 @@ _TEXT, _PADDING, _LAST, _USAGE = range(4)
 
 _MOST = 64
 """How many envelopes a stream may have: one for each of so many choices."""
+_WORTH = 4
+"""How many events an envelope must have taken to have been worth making."""
 _PATIENCE = 512
 """How many chunks at most are let pass before another try, where envelopes never fit."""
 
@@ -60,47 +64,46 @@ class Hole:
 class Envelope:
     """The bytes around the holes of one choice's events, and where what is in the holes goes."""
 
-    __slots__ = ("append", "cut", "decoders", "gaps", "head", "holes", "start", "tail", "text")
+    __slots__ = ("append", "cut", "end", "gaps", "head", "last", "names", "start", "tail", "text", "text_at", "values")
 
     def __init__(self, pieces: list[bytes], holes: list[Hole], text: Text) -> None:
         self.head = pieces[0]
         self.tail = pieces[-1]
+        self.end = self.tail + b"\n\n"
         self.start = len(self.head)
         self.cut = -len(self.tail)
-        self.gaps = pieces[1:-1]
-        self.holes = holes
-        self.decoders = [hole.decode for hole in holes]
+        self.gaps = [(gap, len(gap), hole.decode) for gap, hole in zip(pieces[1:-1], holes, strict=False)]
+        self.last = holes[-1].decode
+        self.text_at = next(place for place, hole in enumerate(holes) if hole.kind == _TEXT)
+        self.names = [(place, hole.name) for place, hole in enumerate(holes) if hole.kind in (_LAST, _USAGE)]
+        self.values: list[Any] = []
         self.text = text
         self.append = text.tail.append
 
-    def open(self, line: bytes) -> list[Any] | None:
-        """What is in the holes of a line; None where it does not fit."""
+    def open(self, line: bytes) -> str | None:
+        """The text in a line, whose other holes are then in `values`; None where the line does not fit."""
         if not (line.startswith(self.head) and line.endswith(self.tail, self.start)):
             return None
-        values = []
+        values = self.values = []
         place = self.start
         try:
-            for gap, decode in zip(self.gaps, self.decoders, strict=False):
+            for gap, size, decode in self.gaps:
                 end = line.index(gap, place)
                 values.append(decode(line[place:end]))
-                place = end + len(gap)
-            values.append(self.decoders[-1](line[place : self.cut]))
+                place = end + size
+            values.append(self.last(line[place : self.cut]))
         except (ValueError, RecursionError):  # msgspec's and Unicode's errors are ValueErrors
             return None
-        return values
+        text: str = values[self.text_at]
+        return text
 
-    def merge(self, values: list[Any], merger: Merger) -> int:
-        """Merge what was in the holes; returns the growth in size."""
-        grown = 0
-        for hole, value in zip(self.holes, values, strict=True):
-            if hole.kind == _TEXT:
-                self.append(value)
-                grown += len(value)
-            elif hole.kind == _LAST:
-                merger.fields[hole.name] = value
-            elif hole.kind == _USAGE:
-                grown += merger.usage.add(value, alone=False)
-        return grown
+    def merge_others(self, merger: Merger) -> None:
+        """Merge what was in the holes beside the text."""
+        for place, name in self.names:
+            if name == "usage":
+                merger.size += merger.usage.add(self.values[place], alone=False)
+            else:
+                merger.fields[name] = self.values[place]
 
 
 class Envelopes:
@@ -118,75 +121,97 @@ class Envelopes:
         self.ready = False
         """Whether there is an envelope to try."""
 
+    def take_one(self, data: bytes) -> bool:
+        """Merge a slice that is just one event, as many servers send them; returns whether it was.
+
+        As `take`, for input that begins between two events.
+        """
+        if not self.ready:
+            return False
+        envelope = self._order[self._turn]
+        if not (data.startswith(envelope.head) and data.endswith(envelope.end, envelope.start)):
+            return False
+        if envelope.gaps:
+            text = envelope.open(data[:-2])
+            if text is None:
+                return False
+            envelope.merge_others(self._merger)
+        else:
+            try:
+                text = _decode_text(data[envelope.start : envelope.cut - 2])
+            except ValueError:
+                return False
+        waiting = envelope.text
+        waiting.tail.append(text)
+        if len(waiting.tail) >= waiting.wait:
+            waiting.fold()
+        self._merger.size += len(text)
+        self._hits += 1
+        if len(self._order) > 1:  # choices take turns
+            self._turn = (self._turn + 1) % len(self._order)
+        return True
+
     def take(self, lines: list[bytes]) -> tuple[int, list[bytes]]:
         """Merge the events that fit, from the first line on, up to one that does not.
 
         The lines must begin between two events. Returns how many events were merged, and the lines
         that are left: none of theirs was looked at.
         """
-        order, merger = self._order, self._merger
-        turn = self._turn
+        order, merger, turn = self._order, self._merger, self._turn
+        many = len(order) > 1
         envelope = order[turn]
-        head, tail, start, cut = envelope.head, envelope.tail, envelope.start, envelope.cut
-        plain = not envelope.gaps
-        held: Any = None
+        head, tail, start, cut, plain = envelope.head, envelope.tail, envelope.start, envelope.cut, not envelope.gaps
+        held: str | None = None
         held_line = b""
         taken = grown = 0
         left: list[bytes] = []
         rest = iter(lines)
         for line in rest:
             if not line:
-                if held is None:
-                    continue
-                if plain:
+                if held is not None:
                     envelope.append(held)
                     grown += len(held)
-                else:
-                    grown += envelope.merge(held, merger)
-                held = None
-                taken += 1
-                if len(order) > 1:  # choices take turns
-                    turn = (turn + 1) % len(order)
-                    envelope = order[turn]
-                    head, tail, start, cut = envelope.head, envelope.tail, envelope.start, envelope.cut
-                    plain = not envelope.gaps
+                    taken += 1
+                    held = None
+                    if not plain:
+                        envelope.merge_others(merger)
+                    if many:  # choices take turns
+                        turn = (turn + 1) % len(order)
+                        envelope = order[turn]
+                        head, tail, start, cut = envelope.head, envelope.tail, envelope.start, envelope.cut
+                        plain = not envelope.gaps
                 continue
-            if held is None and plain and line.startswith(head) and line.endswith(tail, start):
-                try:
-                    held = _decode_text(line[start:cut])
-                except ValueError:
-                    left = [line, *rest]
-                    break
-                held_line = line
+            if held is None and line.startswith(head) and line.endswith(tail, start):
+                if plain:
+                    with suppress(ValueError):
+                        held = _decode_text(line[start:cut])
+                else:
+                    held = envelope.open(line)
             elif line.startswith(b":"):
                 continue
             elif held is not None:
                 left = [held_line, line, *rest]
                 held = None
                 break
-            else:
-                for other in range(turn, turn + len(order)):
-                    envelope = order[other % len(order)]
-                    held = envelope.open(line)
-                    if held is not None:
+            elif many:
+                for other, envelope in enumerate(order):
+                    if (held := envelope.open(line)) is not None:
+                        turn = other
+                        head, tail, start, cut = envelope.head, envelope.tail, envelope.start, envelope.cut
+                        plain = not envelope.gaps
                         break
-                else:
-                    left = [line, *rest]
-                    break
-                turn = other % len(order)
-                head, tail, start, cut = envelope.head, envelope.tail, envelope.start, envelope.cut
-                plain = not envelope.gaps
-                if plain:
-                    held = held[0]
-                held_line = line
+            if held is None:
+                left = [line, *rest]
+                break
+            held_line = line
         if held is not None:  # its blank line has not come yet
             left = [held_line]
         self._turn = turn
         self._hits += taken
         merger.size += grown
-        for envelope in order:
-            if len(envelope.text.tail) >= envelope.text.wait:
-                envelope.text.fold()
+        for used in order:
+            if len(used.text.tail) >= used.text.wait:
+                used.text.fold()
         return taken, left
 
     def end(self) -> None:
@@ -211,19 +236,20 @@ class Envelopes:
                 self.end()
             return
         index = chunk.choices[0].index if chunk.choices else None
+        known = self._by_choice.get(index)
+        if known is not None and known.open(lead + data) is not None:  # it was cut in two, or stood alone
+            return
         shell = _shell(chunk)
         if shell != self._shell or index in self._by_choice or len(self._order) >= _MOST:
-            missed = self.ready and self._hits < 4
-            self.end()
-            self._wait = min(2 * self._wait, _PATIENCE) if missed else 1
-            if missed:
-                self._skip = self._wait
-                self._hits = 0
+            if self.ready and self._hits < _WORTH:
+                self._put_off()
                 return
+            if self.ready:
+                self._wait = 1
+            self.end()
         envelope = _made(chunk, data, lead, self._merger)
         if envelope is None:
-            self.end()
-            self._wait = self._skip = min(2 * self._wait, _PATIENCE)
+            self._put_off()
             return
         self._hits = 0
         self._shell = shell
@@ -231,8 +257,29 @@ class Envelopes:
         self._order.append(envelope)
         self.ready = True
 
+    def _put_off(self) -> None:
+        self.end()
+        self._hits = 0
+        self._wait = self._skip = min(2 * self._wait, _PATIENCE)
+
 
 # ------------------------------------------------------------------ making one
+
+
+def _decode_chunk(data: bytes) -> ChatCompletionChunk:
+    """A chunk read either way; a ValueError where that needs a repair, which must be counted each time."""
+    try:
+        return _decode_strictly(data)
+    except (ValueError, RecursionError):
+        needed: list[str] = []
+        try:
+            chunk = to_struct(ChatCompletionChunk, parse(data, needed.append), needed.append)
+        except (Unreadable, RecursionError):
+            needed.append("unreadable")
+        if needed:
+            raise ValueError(needed) from None
+        return chunk
+
 
 _STRING = rb'"(?:[^"\\]|\\.)*"'
 _OBJECT = rb"\{[^{}]*(?:\{[^{}]*\}[^{}]*)*\}"
@@ -254,7 +301,7 @@ def _decode_p(raw: bytes) -> str:
 def _is_repeatable(chunk: ChatCompletionChunk, merger: Merger) -> bool:
     """Whether merging the chunk again, but for its holes, would change nothing and need no repair."""
     choices = chunk.choices
-    if not choices or len(choices) > 1 or chunk.error is not None or chunk.x_groq is not None or chunk.extra:
+    if not choices or len(choices) > 1 or chunk.error is not None or chunk.x_groq is not None:
         return False
     choice, delta = choices[0], choices[0].delta
     return (
@@ -267,7 +314,6 @@ def _is_repeatable(chunk: ChatCompletionChunk, merger: Merger) -> bool:
         and choice.error is None
         and not choice.text
         and not choice.token_ids
-        and not choice.extra
         and not delta.reasoning_details
         and not delta.annotations
         and not delta.images
@@ -325,7 +371,7 @@ def _made(chunk: ChatCompletionChunk, data: bytes, lead: bytes, merger: Merger) 
     try:
         if _decode_chunk(data) != chunk:
             return None
-    except (ValueError, RecursionError):  # it took the tolerant reader, as will the next
+    except ValueError:
         return None
     state = merger.choices[choice.index]
     text = state.text_of(name, delta.tool_calls[0].index if delta.tool_calls else None)
@@ -359,7 +405,7 @@ def _found(data: bytes, kind: int, name: str, decode: Callable[[bytes], Any]) ->
         start, end = match.span(1)
         try:
             tried = _decode_chunk(data[:start] + raw + data[end:])
-        except (ValueError, RecursionError):
+        except ValueError:
             continue
         if tried == _with(_decode_chunk(data), kind, name, probe):
             return Hole(kind, name, decode, start, end)

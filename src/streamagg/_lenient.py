@@ -68,12 +68,15 @@ def to_struct(cls: type[S], value: Any, note: Note) -> S:
     for name, item in value.items():
         if item is None:
             continue
-        convert = fields.get(name, unknown)
-        if convert is unknown:
-            unknown[name] = item
-        elif convert is not None:
+        kind, convert = fields.get(name, _UNKNOWN)
+        if type(item) is kind or convert is _anything:
+            known[name] = item
+        elif convert is None:
+            if kind is None:
+                unknown[name] = item
+        else:
             try:
-                known[name] = convert(item, note)  # type: ignore[operator]
+                known[name] = convert(item, note)
             except Unreadable as error:
                 error.path = f".{name}{error.path}"
                 raise
@@ -88,14 +91,20 @@ def kind_of(value: Any) -> str:
     return names.get(type(value), "a number" if isinstance(value, (int, float)) else type(value).__name__)
 
 
+_UNKNOWN: tuple[type | None, Convert | None] = (None, None)
+_DROPPED: tuple[type | None, Convert | None] = (NoneType, None)
+
+
 @cache
-def _converters(cls: type[WireStruct]) -> dict[str, Convert | None]:
-    """How to read each field of `cls`, by name; None for a field that is dropped."""
+def _converters(cls: type[WireStruct]) -> dict[str, tuple[type | None, Convert | None]]:
+    """How to read each field of `cls`, by name: the type that needs no reading, and the reader of others."""
     hints = get_type_hints(cls)
-    known: dict[str, Convert | None] = {
-        name: _converter(hints[name]) for name in cls.__struct_fields__ if name != "extra"
-    }
-    return {**dict.fromkeys(cls.dropped), **known}
+    table = dict.fromkeys(cls.dropped, _DROPPED)
+    for name in cls.__struct_fields__:
+        if name != "extra":
+            convert = _converter(hints[name])
+            table[name] = (_EXACT.get(convert), convert)
+    return table
 
 
 def _converter(hint: Any) -> Convert:
@@ -182,3 +191,6 @@ def _list(value: Any, note: Note, *, convert: Convert) -> list[Any]:
             error.path = f"[{place}]{error.path}"
             raise
     return items
+
+
+_EXACT: dict[Convert, type] = {_text: str, _text_or_list: str, _number: int, _finite: int, _float: float}

@@ -8,7 +8,6 @@ when strict, needs a repair) and raises then, with nothing changed; after that e
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from ._choice import ChoiceState
 from ._chunk import (
@@ -21,12 +20,10 @@ from ._errors import LimitError
 from ._items import Items
 from ._lenient import Note, to_struct
 from ._limits import Limits
-from ._response import ChatCompletionLogProbs, ChatCompletionResponse, CompletionUsage
-from ._rules import OF_CHUNK, OF_DELTA, Fields, by_index, split
+from ._response import ChatCompletionResponse, CompletionUsage
+from ._rules import OF_CHUNK, Fields, other, split
 from ._slots import Slots
-from ._struct import WireStruct
 from ._usage import UsageMerge, UsageMode
-from ._values import check_depth
 
 
 class Merger:
@@ -51,18 +48,23 @@ class Merger:
         if self.size + weight > self._limits.response_size:
             raise LimitError("response_size", self._limits.response_size)
         choices = chunk.choices
-        if choices and len(choices) == 1 and not self._strict and self._is_plain(chunk):
+        if choices and len(choices) == 1 and chunk.x_groq is None and not self._strict:
             choice = choices[0]
             state = self.choices.get(choice.index) if choice.index is not None else None
             if state is not None and (grown := state.add_plain(choice)) is not None:
                 self.size += grown if choice.logprobs is None else weight
+                if not self._is_known(chunk):
+                    self._add_fields(chunk)
+                elif chunk.extra:
+                    for name, value in chunk.extra.items():
+                        self.size += other(self.fields, name, value)
                 if chunk.usage is not None:
                     self.size += self.usage.add(chunk.usage, alone=False)
                 return
         self._add_any(chunk, weight)
 
-    def _is_plain(self, chunk: ChatCompletionChunk) -> bool:
-        """Whether a chunk says nothing of itself that has not been said, but usage."""
+    def _is_known(self, chunk: ChatCompletionChunk) -> bool:
+        """Whether a chunk says nothing of itself that has not been said, but usage and unknown fields."""
         fields = self.fields
         return (
             chunk.id == fields.get("id")
@@ -74,7 +76,6 @@ class Merger:
             and chunk.provider is None
             and chunk.citations is None
             and chunk.search_results is None
-            and chunk.x_groq is None
             and chunk.prompt_filter_results is None
             and chunk.timings is None
             and chunk.prompt_token_ids is None
@@ -83,18 +84,20 @@ class Merger:
             and chunk.model_id is None
             and chunk.model_version is None
             and chunk.created_at is None
-            and chunk.error is None
-            and not chunk.extra
         )
+
+    def _add_fields(self, chunk: ChatCompletionChunk) -> None:
+        """Merge what a chunk says beside its choices and usage."""
+        if chunk.id and self.fields.get("id", chunk.id) not in ("", chunk.id):
+            self._note("id_changed")
+        self.size += OF_CHUNK.merge(self.fields, chunk)
 
     def _add_any(self, chunk: ChatCompletionChunk, weight: int) -> None:
         self._check(chunk)
         if self._strict:
             self._rehearse(chunk)
         self.began = True
-        if chunk.id and self.fields.get("id", chunk.id) not in ("", chunk.id):
-            self._note("id_changed")
-        self.size += OF_CHUNK.merge(self.fields, chunk)
+        self._add_fields(chunk)
         if chunk.choices is None:
             self._note("choices_missing")
         for index, choice in _numbered(chunk.choices):
@@ -134,16 +137,17 @@ class Merger:
     def _check(self, chunk: ChatCompletionChunk) -> None:
         """Raise `LimitError` where the chunk would pass a limit."""
         limits = self._limits
-        _check_nesting(chunk, limits.depth)
-        numbered = list(_numbered(chunk.choices))
-        opened = {index for index, _ in numbered if index not in self.choices}
-        if len(self.choices) + len(opened) > limits.choices:
-            raise LimitError("choices", limits.choices)
+        opened: set[int] = set()
         calls: dict[int, list[ChatCompletionChunkToolCall]] = {}
-        for index, choice in numbered:
+        for index, choice in _numbered(chunk.choices):
+            if index not in self.choices:
+                opened.add(index)
             if (delta := choice.delta) is not None:
-                calls.setdefault(index, []).extend(delta.tool_calls or ())
+                if delta.tool_calls:
+                    calls.setdefault(index, []).extend(delta.tool_calls)
                 self._check_items(self.choices.get(index), delta)
+        if opened and len(self.choices) + len(opened) > limits.choices:
+            raise LimitError("choices", limits.choices)
         for index, fragments in calls.items():
             slots = self._calls_of(index)
             if len(slots.slots) + len(fragments) > limits.tool_calls:
@@ -155,8 +159,9 @@ class Merger:
 
     def _check_items(self, state: ChoiceState | None, delta: ChatCompletionChunkDelta) -> None:
         held = state.delta if state is not None else {}
-        for name, value in (*((name, getattr(delta, name)) for name in _ITEM_LISTS), *delta.extra.items()):
-            if isinstance(value, list):
+        listed = (("reasoning_details", delta.reasoning_details), ("images", delta.images), *delta.extra.items())
+        for name, value in listed:
+            if value and isinstance(value, list):
                 items = held.get(name)
                 counts = (items if isinstance(items, Items) else Items()).opens(value)
                 if counts and max(counts.values()) > self._limits.tool_calls:
@@ -213,22 +218,6 @@ def usage_reports(chunk: ChatCompletionChunk) -> Iterator[CompletionUsage]:
 
 
 _NO_USAGE = CompletionUsage()  # `usage: {}` is none
-_ITEM_LISTS = tuple(name for name, rule in OF_DELTA.rules.items() if rule is by_index)
-
-
-def _check_nesting(value: Any, limit: int) -> None:
-    """Check the depth of every untyped value in a struct. What logprobs hold is typed throughout, and
-    where the tolerant reader read them, it looked itself."""
-    if isinstance(value, WireStruct):
-        for name in value.__struct_fields__:
-            item = getattr(value, name)
-            if isinstance(item, (WireStruct, list, dict)) and not isinstance(item, ChatCompletionLogProbs):
-                _check_nesting(item, limit)
-    elif isinstance(value, list) and value and isinstance(value[0], WireStruct):
-        for item in value:
-            _check_nesting(item, limit)
-    else:
-        check_depth(value, limit)
 
 
 def _ignore(kind: str) -> None:

@@ -62,6 +62,8 @@ class Reader:
                 self._skip = _PATIENCE
             return self.read_tolerantly(data)
         self._strikes = 0
+        if data.count(b"{") + data.count(b"[") > self._limits.depth:
+            self.parse(data, _ignore)
         if chunk.choices is None or chunk.object == "error" or chunk.x_groq is not None:
             return self._accepted(chunk, None)
         return chunk

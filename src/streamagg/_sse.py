@@ -89,6 +89,8 @@ class SSEDecoder:
         self._cut_matters = False  # and it was one of an event's: a cut here may have cut an event
         self._after_cr = False
         self._fields_seen = False
+        self.open_size = 0
+        """The bytes of the last slice, and of what stood open before it: what its lines come to at most."""
         self.tight = False
         """Whether the lines of the last slice may pass the limit, so that each must be looked at."""
         self.lead = b"data: "
@@ -135,8 +137,8 @@ class SSEDecoder:
             self._after_cr = False
             if data[0] == 10:
                 data = data[1:]
-        if self._limit is not None:
-            self.tight = self._tail_size + self._data_size + len(data) > self._limit
+        self.open_size = self._tail_size + self._data_size + len(data)
+        self.tight = self._limit is not None and self.open_size > self._limit
         return self._split(data)
 
     def read_lines(self, lines: list[bytes]) -> list[Item]:
@@ -151,6 +153,11 @@ class SSEDecoder:
     def between_events(self) -> bool:
         """Whether no field of an event stands open, as far as the lines that were read."""
         return not self._data and not self._block_open
+
+    @property
+    def clean(self) -> bool:
+        """Whether nothing at all is left of the bytes so far, and the next may pass no limit at once."""
+        return not (self._tail or self._data or self._block_open or self._after_cr or self._first_line or self._id)
 
     def end(self) -> Unfinished:
         """End of input: what stood open. The decoder is then ready for a new connection."""

@@ -36,6 +36,7 @@ from ._response import (
 from ._sse import ServerSentEvent, SSEDecoder
 from ._stream import (
     ChatCompletionStream,
+    IncompleteMode,
     SyncChatCompletionStream,
     accumulate,
     accumulate_sync,
@@ -43,6 +44,7 @@ from ._stream import (
     stream_sync,
 )
 from ._struct import Extra
+from ._usage import UsageMode
 
 __all__ = [
     "REPAIRS",
@@ -66,6 +68,7 @@ __all__ = [
     "DecodeError",
     "Extra",
     "IdleTimeoutError",
+    "IncompleteMode",
     "IncompleteStreamError",
     "LimitError",
     "Limits",
@@ -78,6 +81,7 @@ __all__ = [
     "ToolCall",
     "ToolCallCustom",
     "ToolCallFunction",
+    "UsageMode",
     "accumulate",
     "accumulate_sync",
     "stream",

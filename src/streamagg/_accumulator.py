@@ -14,14 +14,14 @@ import msgspec
 
 from ._chunk import ChatCompletionChunk
 from ._envelope import Envelopes
-from ._errors import DecodeError, IncompleteStreamError, LimitError, ProviderError, StreamAggError, excerpt
-from ._lenient import Unreadable, parse
+from ._errors import DecodeError, IncompleteStreamError, LimitError, ProviderError, StreamAggError, beginning, quoted
+from ._lenient import Unreadable, ignore, parse
 from ._limits import REPAIRS, Limits
 from ._merge import Merger
-from ._reader import Reader, Refusal, Sentinel, mended
+from ._reader import Reader, Refusal, Sentinel
 from ._response import ChatCompletionResponse
 from ._sse import Frame, Item, SSEDecoder, StrayLine
-from ._struct import copied
+from ._struct import copied, mended
 from ._usage import UsageMode
 
 _SLICE = 65536  # a larger feed is read in slices, so that its lines are not all held at once
@@ -76,12 +76,14 @@ class Accumulator:
         `DecodeError`, `ProviderError` or `LimitError` as soon as the event that causes it is whole.
         """
         if type(data) is not bytes:
+            if not isinstance(data, (bytes, bytearray, memoryview, str)):
+                raise TypeError(f"feed takes bytes, not {type(data).__name__}: add() takes chunks")
             data = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else bytes(data)
         if self._clean and len(data) <= _SLICE and self._merger.size <= self._room:
+            if data == self._noise:
+                return
             if self._envelopes.take_one(data):
                 self.events += 1
-                return
-            if data == self._noise:
                 return
         elif (self.done or self._finished or self._error is not None) and not self._open():
             return
@@ -90,7 +92,8 @@ class Accumulator:
                 self._take_slice(data)
             else:
                 for start in range(0, len(data), _SLICE):
-                    self._take_slice(data[start : start + _SLICE])
+                    if not self.done:
+                        self._take_slice(data[start : start + _SLICE])
         except StreamAggError as error:
             self._fail(error)
 
@@ -103,14 +106,19 @@ class Accumulator:
         if not self._open():
             return
         name = b""
-        if not isinstance(chunk, (bytes, str, dict, ChatCompletionChunk)) and _is_event(chunk):
-            name = str(getattr(chunk, "event", None) or "").encode()
-            chunk = chunk.data
+        if not isinstance(chunk, (bytes, str, dict, ChatCompletionChunk)):
+            if hasattr(chunk, "chunk"):  # an event of the openai client's stream helper
+                chunk = chunk.chunk
+            elif _is_event(chunk):
+                name = str(getattr(chunk, "event", None) or "").encode()
+                chunk = chunk.data if chunk.data is not None else b""
         if isinstance(chunk, str):
             chunk = chunk.encode("utf-8", "surrogatepass")
         try:
             if isinstance(chunk, (bytes, bytearray, memoryview)):
                 self._take_all([Frame(bytes(chunk), name, b"", None)])
+            elif name == b"error" and isinstance(chunk, dict):
+                self._take_all([Frame(msgspec.json.encode(chunk), name, b"", None)])
             else:
                 self._take_object(chunk)
         except StreamAggError as error:
@@ -138,7 +146,6 @@ class Accumulator:
             return self._response
         except StreamAggError as error:
             self._fail(error)
-            raise
 
     # ------------------------------------------------------------------ out
 
@@ -148,8 +155,8 @@ class Accumulator:
 
     @property
     def complete(self) -> bool:
-        """Whether the stream, if it ended here, would be complete: `[DONE]` came, or every choice has
-        a finish reason, or the body was a plain JSON answer."""
+        """Whether the stream would be complete if it ended after the last event: `[DONE]` came, or every
+        choice has a finish reason, or the body was a plain JSON answer."""
         if self._error is not None or not self._merger.began:
             return False
         return self.done or (not self._lost and (self._whole or self._merger.finished()))
@@ -274,7 +281,7 @@ class Accumulator:
         if isinstance(chunk, Sentinel):
             self.done = chunk is Sentinel.DONE
             self._oddity = self._oddity or data
-        elif chunk.error and chunk.choices is None:
+        elif chunk.choices is None and _is_error(chunk.error):
             raise ProviderError(chunk.error)
         else:
             self._merger.add(chunk, weight or len(data))
@@ -286,10 +293,10 @@ class Accumulator:
         self._whole = False
         if self.deliver is not None:
             self.deliver(mended(chunk) if self._reader.has_surrogates else _apart(chunk))
-        if chunk.error:
+        if chunk.error is not None and _is_error(chunk.error):
             raise ProviderError(chunk.error)
         for choice in chunk.choices or ():
-            if choice.error:
+            if choice.error is not None and _is_error(choice.error):
                 raise ProviderError(choice.error)
 
     # ------------------------------------------------------------------ bodies that are no event stream
@@ -327,7 +334,7 @@ class Accumulator:
         self._envelopes.end()
         chunk = self._reader.read(data)
         whole = isinstance(chunk, ChatCompletionChunk) and _is_answer(chunk)
-        if isinstance(chunk, ChatCompletionChunk) and not whole and not chunk.error:
+        if isinstance(chunk, ChatCompletionChunk) and not whole and not _is_error(chunk.error):
             self._hear("bare_json_line")
             self._bare = True
         self._merge(chunk, data)
@@ -391,10 +398,10 @@ class Accumulator:
         """What is missing, for the message of an `IncompleteStreamError`."""
         if not self._merger.began:
             if self._oddity:
-                return f"the source had no chunk; it begins {excerpt(self._oddity)}{_hint(self._oddity)}"
+                return f"the source had no chunk; it begins {quoted(beginning(self._oddity))}{_hint(self._oddity)}"
             return "the source ended without a chunk" if self.events else "the source was empty"
         where = "inside an event" if self._lost else "without [DONE]"
-        return f"the source ended {where} after {self.events} events, {self._merger.missing()}"
+        return f"the source ended {where} after {self.events} event{'s' * (self.events != 1)}, {self._merger.missing()}"
 
 
 def _apart(chunk: ChatCompletionChunk) -> ChatCompletionChunk:
@@ -404,8 +411,17 @@ def _apart(chunk: ChatCompletionChunk) -> ChatCompletionChunk:
 
 
 def _hint(data: bytes) -> str:
-    """What a common mistake looks like: `iter_lines()` drops the line ends that events need."""
-    return "; were lines fed without their ends?" if b"}data:" in data else ""
+    """What common mistakes look like: `iter_lines()` drops the line ends that events need."""
+    if b"}data:" in data:
+        return "; were lines fed without their ends?"
+    if data.startswith(b"\x1f\x8b"):
+        return "; that is gzip: open it with gzip.open()"
+    return "; a str is a body: pass a pathlib.Path for a file" if data.endswith((b".sse", b".txt", b".jsonl")) else ""
+
+
+def _is_error(value: Any) -> bool:
+    """Whether the `error` of a payload or a choice is one: an object or a string that is not empty."""
+    return isinstance(value, (dict, str)) and bool(value)
 
 
 def _is_event(value: Any) -> bool:
@@ -422,7 +438,7 @@ def _is_answer(chunk: ChatCompletionChunk) -> bool:
 def _is_document(data: bytes) -> bool:
     """Whether `data` is one whole JSON object."""
     try:
-        return isinstance(parse(data, _ignore), dict)
+        return isinstance(parse(data, ignore), dict)
     except msgspec.DecodeError:
         return False
     except RecursionError:
@@ -464,7 +480,3 @@ def _shown(value: Any) -> bytes:
         return msgspec.json.encode(value)
     except (TypeError, ValueError, OverflowError, RecursionError):
         return type(value).__name__.encode()
-
-
-def _ignore(kind: str) -> None:
-    """Only a look: the repairs count when the document is read."""

@@ -118,8 +118,14 @@ class ChatCompletionChunk(WireStruct):
 
     @property
     def text(self) -> str:
-        """The text that this chunk adds to choice 0; empty where it adds none."""
+        """The text that this chunk adds to choice 0; empty where it adds none.
+
+        Of a plain answer, which comes as one chunk, the text of its message.
+        """
         for place, choice in enumerate(self.choices or ()):
-            if (place if choice.index is None else choice.index) == 0 and choice.delta is not None:
-                return text_of(choice.delta.content)
+            if (place if choice.index is None else choice.index) == 0:
+                if choice.delta is not None:
+                    return text_of(choice.delta.content)
+                if choice.message is not None and self.object == "chat.completion":
+                    return choice.message.text
         return ""

@@ -6,8 +6,8 @@ import argparse
 import os
 import re
 import sys
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -36,7 +36,10 @@ def main(arguments: list[str] | None = None) -> int:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("files", nargs="*", metavar="FILE", help="recordings; - or none for standard input")
+    parser.add_argument("--version", action="version", version=f"streamagg {version('streamagg')}")
+    parser.add_argument(
+        "files", nargs="*", metavar="FILE", help="recordings, one stream each; - or none for standard input"
+    )
     parser.add_argument("--text", action="store_true", help="print the text of choice 0 as it arrives, not JSON")
     parser.add_argument("--usage", action="store_true", help="at the end print the usage of all inputs, summed")
     options = parser.parse_args(arguments)
@@ -45,32 +48,42 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output has gone, which is its right
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return COMPLETE
+    except _OutputError as error:
+        _complain("standard output", error.__cause__ or error)
+        return UNREADABLE
     except KeyboardInterrupt:
         return 130
+
+
+class _OutputError(Exception):
+    """What we print cannot be written."""
 
 
 def _run(files: list[str], *, text: bool, usage: bool) -> int:
     status = COMPLETE
     total = streamagg.CompletionUsage()
     for file in files:
-        source = sys.stdin.buffer if file == "-" else Path(file)
-        response, problem = _read(source, text=text)
+        response, problem = _read(file, text=text)
         if response is not None:
             if not text:
-                _print_json(response.to_dict())
+                _print_json(response.to_json())
             total += response.usage or streamagg.CompletionUsage()
+            if usage and response.usage is None:
+                _complain(_name(file), ValueError("the stream reported no usage"))
         if problem is not None:
-            _complain(file, problem)
+            _complain(_name(file), problem)
             cut = isinstance(problem, (streamagg.IncompleteStreamError, streamagg.ProviderError))
             status = max(status, INCOMPLETE if cut else UNREADABLE)
     if usage:
-        _print(msgspec.json.encode(total.to_dict()).decode() + "\n")
+        _print(total.to_json() + "\n")
     return status
 
 
-def _read(source: Any, *, text: bool) -> tuple[streamagg.ChatCompletionResponse | None, Exception | None]:
+def _read(file: str, *, text: bool) -> tuple[streamagg.ChatCompletionResponse | None, Exception | None]:
     """The response, as far as there is one, and what was wrong with the stream."""
-    chunks = streamagg.stream_sync(source)
+    if file == "-" and sys.stdin is None:
+        return None, OSError("it is closed")
+    chunks = streamagg.stream_sync(sys.stdin.buffer if file == "-" else Path(file))
     wrote = False
     try:
         with chunks:
@@ -88,21 +101,33 @@ def _read(source: Any, *, text: bool) -> tuple[streamagg.ChatCompletionResponse 
             _print("\n")
 
 
-def _print_json(plain: dict[str, Any]) -> None:
+def _print_json(line: str) -> None:
     """Indented on a terminal, one line otherwise."""
-    line = msgspec.json.encode(plain)
-    _print((msgspec.json.format(line, indent=2) if sys.stdout.isatty() else line).decode() + "\n")
+    indented = sys.stdout is not None and sys.stdout.isatty()
+    _print((msgspec.json.format(line, indent=2) if indented else line) + "\n")
 
 
 def _print(text: str) -> None:
     """Write to standard output at once. What a terminal would act on is escaped there: it comes from a server."""
-    if sys.stdout.isatty():
-        text = _CONTROLS.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
-    sys.stdout.buffer.write(text.encode("utf-8", "replace"))
-    sys.stdout.buffer.flush()
+    try:
+        if sys.stdout is None:
+            raise OSError("it is closed")
+        if sys.stdout.isatty():
+            text = _CONTROLS.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+        sys.stdout.buffer.write(text.encode("utf-8", "replace"))
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise _OutputError from error
 
 
-def _complain(file: str, problem: Exception) -> None:
+def _name(file: str) -> str:
+    return "standard input" if file == "-" else file
+
+
+def _complain(name: str, problem: BaseException) -> None:
     reason = problem.strerror if isinstance(problem, OSError) and problem.strerror else str(problem)
-    line = " ".join(f"streamagg: {'standard input' if file == '-' else file}: {reason}".split())
-    print(_CONTROLS.sub("?", line), file=sys.stderr)
+    if sys.stderr is not None:
+        line = " ".join(f"streamagg: {name}: {reason}".split())
+        print(_CONTROLS.sub("?", line.encode("utf-8", "replace").decode()), file=sys.stderr)

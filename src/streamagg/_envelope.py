@@ -23,7 +23,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -39,6 +38,8 @@ _decode_text: Callable[[bytes], str] = msgspec.json.Decoder(str).decode
 _decode_usage = msgspec.json.Decoder(CompletionUsage).decode
 
 _TEXT, _PADDING, _LAST, _USAGE = range(4)
+
+_COLON = 58
 
 _MOST = 64
 """How many envelopes a stream may have: one for each of so many choices."""
@@ -64,7 +65,7 @@ class Hole:
 class Envelope:
     """The bytes around the holes of one choice's events, and where what is in the holes goes."""
 
-    __slots__ = ("append", "cut", "end", "gaps", "head", "last", "names", "start", "tail", "text", "text_at", "values")
+    __slots__ = ("append", "cut", "end", "head", "kept", "open", "start", "tail", "text", "values")
 
     def __init__(self, pieces: list[bytes], holes: list[Hole], text: Text) -> None:
         self.head = pieces[0]
@@ -72,38 +73,57 @@ class Envelope:
         self.end = self.tail + b"\n\n"
         self.start = len(self.head)
         self.cut = -len(self.tail)
-        self.gaps = [(gap, len(gap), hole.decode) for gap, hole in zip(pieces[1:-1], holes, strict=False)]
-        self.last = holes[-1].decode
-        self.text_at = next(place for place, hole in enumerate(holes) if hole.kind == _TEXT)
-        self.names = [(place, hole.name) for place, hole in enumerate(holes) if hole.kind in (_LAST, _USAGE)]
-        self.values: list[Any] = []
+        self.values: list[Any] = [None] * len(holes)
+        self.kept = [(place, hole.name) for place, hole in enumerate(holes) if hole.kind in (_LAST, _USAGE)]
         self.text = text
         self.append = text.tail.append
+        self.open = _opener(self.start, self.cut, pieces[1:-1], holes, self.values) if len(holes) > 1 else None
+        """Gives the text in a line that has the head and the tail, and leaves the other holes in `values`;
+        a ValueError where it does not fit. None where the text is all that there is between them."""
 
-    def open(self, line: bytes) -> str | None:
-        """The text in a line, whose other holes are then in `values`; None where the line does not fit."""
-        if not (line.startswith(self.head) and line.endswith(self.tail, self.start)):
-            return None
-        values = self.values = []
-        place = self.start
+    def fits(self, line: bytes) -> bool:
+        if not (line.startswith(self.head) and line.endswith(self.tail)):
+            return False
         try:
-            for gap, size, decode in self.gaps:
-                end = line.index(gap, place)
-                values.append(decode(line[place:end]))
-                place = end + size
-            values.append(self.last(line[place : self.cut]))
-        except (ValueError, RecursionError):  # msgspec's and Unicode's errors are ValueErrors
-            return None
-        text: str = values[self.text_at]
-        return text
+            self.open(line) if self.open is not None else _decode_text(line[self.start : self.cut])
+        except ValueError:
+            return False
+        return True
 
     def merge_others(self, merger: Merger) -> None:
         """Merge what was in the holes beside the text."""
-        for place, name in self.names:
+        for place, name in self.kept:
             if name == "usage":
                 merger.size += merger.usage.add(self.values[place], alone=False)
             else:
                 merger.fields[name] = self.values[place]
+
+
+def _opener(start: int, cut: int, gaps: list[bytes], holes: list[Hole], values: list[Any]) -> Callable[[bytes], str]:
+    """The `open` of an envelope with several holes; two are most common, and a loop would cost them a third."""
+    text_at = next(place for place, hole in enumerate(holes) if hole.kind == _TEXT)
+    decoders = [hole.decode for hole in holes]
+
+    def open_two(line: bytes) -> str:
+        end = line.index(gap, start)
+        values[0] = first(line[start:end])
+        values[1] = last(line[end + size : cut])
+        text: str = values[text_at]
+        return text
+
+    def open_many(line: bytes) -> str:
+        place = start
+        for at, piece, decode in inner:
+            end = line.index(piece, place)
+            values[at] = decode(line[place:end])
+            place = end + len(piece)
+        values[-1] = last(line[place:cut])
+        text: str = values[text_at]
+        return text
+
+    gap, size, first, last = gaps[0], len(gaps[0]), decoders[0], decoders[-1]
+    inner = list(zip(range(len(gaps)), gaps, decoders, strict=False))
+    return open_two if len(holes) == 2 else open_many
 
 
 class Envelopes:
@@ -114,7 +134,8 @@ class Envelopes:
         self._order: list[Envelope] = []
         self._by_choice: dict[int | None, Envelope] = {}
         self._shell: ChatCompletionChunk | None = None
-        self._turn = 0
+        self._next: Envelope | None = None
+        self._comments = False
         self._hits = 0
         self._wait = 1
         self._skip = 0
@@ -124,32 +145,34 @@ class Envelopes:
     def take_one(self, data: bytes) -> bool:
         """Merge a slice that is just one event, as many servers send them; returns whether it was.
 
-        As `take`, for input that begins between two events.
+        As `take`, for input that stands between two events.
         """
-        if not self.ready:
+        envelope = self._next
+        if envelope is None or not (data.startswith(envelope.head) and data.endswith(envelope.end)):
             return False
-        envelope = self._order[self._turn]
-        if not (data.startswith(envelope.head) and data.endswith(envelope.end, envelope.start)):
-            return False
-        if envelope.gaps:
-            text = envelope.open(data[:-2])
-            if text is None:
-                return False
-            envelope.merge_others(self._merger)
-        else:
-            try:
+        try:
+            if envelope.open is None:
                 text = _decode_text(data[envelope.start : envelope.cut - 2])
-            except ValueError:
-                return False
-        waiting = envelope.text
-        waiting.tail.append(text)
-        if len(waiting.tail) >= waiting.wait:
-            waiting.fold()
+            else:
+                text = envelope.open(data[:-2])
+        except ValueError:
+            return False
+        if envelope.kept:
+            envelope.merge_others(self._merger)
+        envelope.append(text)
         self._merger.size += len(text)
         self._hits += 1
-        if len(self._order) > 1:  # choices take turns
-            self._turn = (self._turn + 1) % len(self._order)
+        waiting = envelope.text
+        if len(waiting.tail) >= waiting.wait:
+            waiting.fold()
+        if len(self._order) > 1:
+            self._next = self._after(envelope)
         return True
+
+    def _after(self, envelope: Envelope) -> Envelope:
+        """The envelope to try next: choices take turns."""
+        order = self._order
+        return order[(order.index(envelope) + 1) % len(order)]
 
     def take(self, lines: list[bytes]) -> tuple[int, list[bytes]]:
         """Merge the events that fit, from the first line on, up to one that does not.
@@ -157,61 +180,63 @@ class Envelopes:
         The lines must begin between two events. Returns how many events were merged, and the lines
         that are left: none of theirs was looked at.
         """
-        order, merger, turn = self._order, self._merger, self._turn
-        many = len(order) > 1
-        envelope = order[turn]
-        head, tail, start, cut, plain = envelope.head, envelope.tail, envelope.start, envelope.cut, not envelope.gaps
+        order, envelope = self._order, self._next
+        assert envelope is not None  # one is ready
+        if self._comments:  # where a server keeps alive so, most lines may be comments
+            lines = [line for line in lines if not line or line[0] != _COLON]
+        before = [len(each.text.tail) for each in order]
+        head, tail, start, cut, opened = envelope.head, envelope.tail, envelope.start, envelope.cut, envelope.open
+        append, kept, many = envelope.append, envelope.kept, len(order) > 1
         held: str | None = None
         held_line = b""
-        taken = grown = 0
         left: list[bytes] = []
         rest = iter(lines)
         for line in rest:
             if not line:
                 if held is not None:
-                    envelope.append(held)
-                    grown += len(held)
-                    taken += 1
+                    append(held)
                     held = None
-                    if not plain:
-                        envelope.merge_others(merger)
-                    if many:  # choices take turns
-                        turn = (turn + 1) % len(order)
-                        envelope = order[turn]
+                    if kept:
+                        envelope.merge_others(self._merger)
+                    if many:
+                        envelope = self._after(envelope)
                         head, tail, start, cut = envelope.head, envelope.tail, envelope.start, envelope.cut
-                        plain = not envelope.gaps
+                        append, kept, opened = envelope.append, envelope.kept, envelope.open
                 continue
-            if held is None and line.startswith(head) and line.endswith(tail, start):
-                if plain:
-                    with suppress(ValueError):
-                        held = _decode_text(line[start:cut])
-                else:
-                    held = envelope.open(line)
+            if held is None and line.startswith(head) and line.endswith(tail):
+                try:
+                    held = _decode_text(line[start:cut]) if opened is None else opened(line)
+                except ValueError:
+                    left = [line, *rest]
+                    break
+                held_line = line
             elif line.startswith(b":"):
-                continue
+                self._comments = True
             elif held is not None:
                 left = [held_line, line, *rest]
                 held = None
                 break
-            elif many:
-                for other, envelope in enumerate(order):
-                    if (held := envelope.open(line)) is not None:
-                        turn = other
-                        head, tail, start, cut = envelope.head, envelope.tail, envelope.start, envelope.cut
-                        plain = not envelope.gaps
-                        break
-            if held is None:
-                left = [line, *rest]
-                break
-            held_line = line
+            else:
+                fitting = next((each for each in order if each.fits(line)), None) if many else None
+                if fitting is None:
+                    left = [line, *rest]
+                    break
+                envelope = fitting
+                head, tail, start, cut = envelope.head, envelope.tail, envelope.start, envelope.cut
+                append, kept, opened = envelope.append, envelope.kept, envelope.open
+                held = _decode_text(line[start:cut]) if opened is None else opened(line)
+                held_line = line
         if held is not None:  # its blank line has not come yet
             left = [held_line]
-        self._turn = turn
+        self._next = envelope
+        taken = 0
+        for each, count in zip(order, before, strict=True):
+            new = each.text.tail[count:]
+            taken += len(new)
+            self._merger.size += sum(map(len, new))
+            if len(each.text.tail) >= each.text.wait:
+                each.text.fold()
         self._hits += taken
-        merger.size += grown
-        for used in order:
-            if len(used.text.tail) >= used.text.wait:
-                used.text.fold()
         return taken, left
 
     def end(self) -> None:
@@ -219,7 +244,7 @@ class Envelopes:
         self._order.clear()
         self._by_choice.clear()
         self._shell = None
-        self._turn = 0
+        self._next = None
         self.ready = False
 
     def learn(self, chunk: ChatCompletionChunk, data: bytes, lead: bytes) -> None:
@@ -237,7 +262,7 @@ class Envelopes:
             return
         index = chunk.choices[0].index if chunk.choices else None
         known = self._by_choice.get(index)
-        if known is not None and known.open(lead + data) is not None:  # it was cut in two, or stood alone
+        if known is not None and known.fits(lead + data):  # it was cut in two, or stood alone
             return
         shell = _shell(chunk)
         if shell != self._shell or index in self._by_choice or len(self._order) >= _MOST:
@@ -255,6 +280,7 @@ class Envelopes:
         self._shell = shell
         self._by_choice[index] = envelope
         self._order.append(envelope)
+        self._next = self._after(envelope)
         self.ready = True
 
     def _put_off(self) -> None:

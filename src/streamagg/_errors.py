@@ -21,14 +21,14 @@ EXCERPT = 120
 """How much of a payload a message quotes, in characters."""
 
 
-def excerpt(data: bytes | str) -> str:
-    """The beginning of `data`, quoted and with control characters escaped, for a message."""
+def beginning(data: bytes | str) -> str:
+    """The beginning of `data` as text, `...` at its end where there is more."""
     head = data[: 4 * EXCERPT]
     text = head.decode("utf-8", "replace") if isinstance(head, bytes) else head
-    return ascii_quoted(text[:EXCERPT]) + ("..." if len(data) > len(head) or len(text) > EXCERPT else "")
+    return text[:EXCERPT] + ("..." if len(data) > len(head) or len(text) > EXCERPT else "")
 
 
-def ascii_quoted(text: str) -> str:
+def quoted(text: str) -> str:
     """`text` in quotes, with everything that a terminal could act on escaped."""
     return repr(text.encode("utf-8", "replace").decode("utf-8"))
 
@@ -42,6 +42,9 @@ class StreamAggError(Exception):
     def __init__(self, message: str) -> None:
         super().__init__(message)
         self.partial = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (_rebuilt, (type(self), self.args, self.__dict__))
 
 
 class IncompleteStreamError(StreamAggError):
@@ -58,18 +61,15 @@ class ProviderError(StreamAggError):
     code: int | str | None
     type: str | None
 
-    def __init__(self, body: Any, status: int | None = None) -> None:
+    def __init__(self, body: Any) -> None:
         self.body = body
         self.message = _message_of(body)
         code = body.get("code", body.get("status_code")) if isinstance(body, dict) else None
-        self.code = code if isinstance(code, (int, str)) else status
+        self.code = code if isinstance(code, (int, str)) else None
         kind = body.get("type") if isinstance(body, dict) else None
         self.type = kind if isinstance(kind, str) else None
         known = ", ".join(str(part) for part in (self.code, self.type) if part is not None)
         super().__init__(f"the server reported an error{f' ({known})' if known else ''}: {self.message}")
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return (type(self), (self.body,), self.__dict__)
 
 
 def _message_of(body: Any) -> str:
@@ -94,19 +94,18 @@ class DecodeError(StreamAggError, ValueError):
     path: str
     """Where in the payload, as a JSON path (`$.choices[0].delta`)."""
     excerpt: str
-    """The beginning of the payload, quoted."""
+    """The beginning of the payload."""
+    reason: str
+    """What is wrong with it."""
 
     def __init__(self, reason: str, *, event: int = 0, path: str = "$", data: bytes | str = b"") -> None:
         self.reason = reason
         self.event = event
         self.path = path
-        self.excerpt = excerpt(data)
+        self.excerpt = beginning(data)
         where = f"event {event}" if event else "the body"
         at = f" at {path}" if path != "$" else ""
-        super().__init__(f"{where} cannot be read{at}: {reason}; it begins {self.excerpt}")
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return (_rebuilt, (type(self), self.args, self.__dict__))
+        super().__init__(f"{where} cannot be read{at}: {reason}; it begins {quoted(self.excerpt)}")
 
 
 class LimitError(StreamAggError):
@@ -120,9 +119,6 @@ class LimitError(StreamAggError):
         self.bound = bound
         super().__init__(f"the stream passed the limit {limit}={bound}")
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return (_rebuilt, (type(self), self.args, self.__dict__))
-
 
 class IdleTimeoutError(StreamAggError, TimeoutError):
     """No data event came for `idle_timeout` seconds; comments do not count."""
@@ -131,12 +127,9 @@ class IdleTimeoutError(StreamAggError, TimeoutError):
         self.seconds = seconds
         super().__init__(f"no data event for {seconds:g} seconds")
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return (_rebuilt, (type(self), self.args, self.__dict__))
-
 
 def _rebuilt(cls: type[StreamAggError], args: tuple[Any, ...], state: dict[str, Any]) -> StreamAggError:
-    """Unpickle an error whose constructor takes other arguments than its message."""
+    """Unpickle an error: constructors take other arguments than the message."""
     error = cls.__new__(cls, *args)
     error.args = args
     error.__dict__.update(state)

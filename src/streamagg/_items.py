@@ -14,17 +14,15 @@ APPENDED = ("text", "summary", "data")
 class Items(Growing):
     """The items of one list, in the order in which they began.
 
-    An item merges into the one of the same `index` unless both have a `type`, or both an `id`, and
-    these differ; the newest such item is taken, one with the very same type and id before others.
-    An item without an index stands for itself.
+    An item merges into the newest one of the same `index`, unless both have a `type`, or both an `id`,
+    and these differ. An item without an index stands for itself.
     """
 
-    __slots__ = ("_at", "_exact", "items")
+    __slots__ = ("_at", "items")
 
     def __init__(self) -> None:
         self.items: list[Any] = []
         self._at: dict[int | float, list[dict[str, Any]]] = {}
-        self._exact: dict[tuple[Any, Any, Any], dict[str, Any]] = {}
 
     def add(self, item: Any) -> int:
         """Take one item; returns the size by which the list grew."""
@@ -32,35 +30,34 @@ class Items(Growing):
         if index is None:
             self.items.append(taken(item))
             return weigh(item) + 1
-        key = (index, _label(item, "type"), _label(item, "id"))
-        found = self._exact.get(key) or self._compatible(key)
+        found = self._continued(index, item)
         if found is None:
             found = {}
             self.items.append(found)
             self._at.setdefault(index, []).append(found)
-        grown = _merge_item(found, item)
-        self._exact[key] = found
-        return grown
+        return _merge_item(found, item)
 
     def opens(self, items: list[Any]) -> dict[Any, int]:
         """At most how many items each index would hold after `items`."""
         counts: dict[Any, int] = {}
         for item in items:
             index = index_of(item)
-            if index is not None and (index, _label(item, "type"), _label(item, "id")) not in self._exact:
+            if index is not None and self._continued(index, item) is None:
                 counts[index] = counts.get(index, len(self._at.get(index, ()))) + 1
         return counts
 
     def value(self) -> list[Any]:
         return [settled(item) for item in self.items]
 
-    def _compatible(self, key: tuple[Any, Any, Any]) -> dict[str, Any] | None:
-        index, kind, name = key
-        item: dict[str, Any]
-        for item in reversed(self._at.get(index, ())):
-            kinds, names = {kind, _label(item, "type")} - {None}, {name, _label(item, "id")} - {None}
-            if len(kinds) < 2 and len(names) < 2:
-                return item
+    def _continued(self, index: int | float, item: dict[str, Any]) -> dict[str, Any] | None:
+        """The item that this one continues."""
+        kind, name = _label(item, "type"), _label(item, "id")
+        held: dict[str, Any]
+        for held in reversed(self._at.get(index, ())):
+            if (kind is None or (_label(held, "type") or kind) == kind) and (
+                name is None or (_label(held, "id") or name) == name
+            ):
+                return held
         return None
 
 

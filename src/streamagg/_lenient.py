@@ -25,6 +25,10 @@ S = TypeVar("S", bound=WireStruct)
 _decode = msgspec.json.Decoder().decode
 
 
+def ignore(kind: str) -> None:
+    """The `note` of who only looks: what counts the repairs is who merges."""
+
+
 class Unreadable(Exception):
     """Plain data that no reading can take; `path` grows from the inside out."""
 

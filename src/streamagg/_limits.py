@@ -21,7 +21,13 @@ class Limits(Struct, frozen=True, kw_only=True):
     tool_calls: int = 4096
     """Tool calls of a choice; also the items of one `index` in another list of the delta."""
     depth: int = 128
-    """Nesting of objects and lists in a field whose type is not known."""
+    """Nesting of objects and lists in one payload."""
+
+    def __post_init__(self) -> None:
+        for name in self.__struct_fields__:
+            bound = getattr(self, name)
+            if not isinstance(bound, int) or bound < 0:
+                raise ValueError(f"{name} must be a whole number, 0 or more, not {bound!r}")
 
 
 REPAIRS = {

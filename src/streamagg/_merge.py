@@ -18,7 +18,7 @@ from ._chunk import (
 )
 from ._errors import LimitError
 from ._items import Items
-from ._lenient import Note, to_struct
+from ._lenient import Note, ignore, to_struct
 from ._limits import Limits
 from ._response import ChatCompletionResponse, CompletionUsage
 from ._rules import OF_CHUNK, Fields, other, split
@@ -151,9 +151,11 @@ class Merger:
         for index, fragments in calls.items():
             slots = self._calls_of(index)
             if len(slots.slots) + len(fragments) > limits.tool_calls:
+                if len(fragments) == 1 and not slots.look(fragments[0], ignore):
+                    continue
                 slots = slots.copy()
                 for fragment in fragments:
-                    slots.add(fragment, _ignore)
+                    slots.add(fragment, ignore)
                     if len(slots.slots) > limits.tool_calls:
                         raise LimitError("tool_calls", limits.tool_calls)
 
@@ -179,9 +181,12 @@ class Merger:
             _note_choice(choice, note)
             delta = choice.delta
             if delta is not None and delta.tool_calls:
-                slots = calls.setdefault(index, self._calls_of(index).copy())
-                for fragment in delta.tool_calls:
-                    slots.add(fragment, note)
+                if len(delta.tool_calls) == 1 and len(chunk.choices or ()) == 1:
+                    self._calls_of(index).look(delta.tool_calls[0], note)
+                else:
+                    slots = calls.setdefault(index, self._calls_of(index).copy())
+                    for fragment in delta.tool_calls:
+                        slots.add(fragment, note)
             if delta is not None and (call := delta.function_call) is not None:
                 state = self.choices.get(index)
                 held = state.function_call if state is not None else None
@@ -214,11 +219,7 @@ def usage_reports(chunk: ChatCompletionChunk) -> Iterator[CompletionUsage]:
     if chunk.usage is not None and chunk.usage != _NO_USAGE:
         yield chunk.usage
     elif isinstance(chunk.x_groq, dict) and isinstance(report := chunk.x_groq.get("usage"), dict):
-        yield to_struct(CompletionUsage, report, _ignore)
+        yield to_struct(CompletionUsage, report, ignore)
 
 
 _NO_USAGE = CompletionUsage()  # `usage: {}` is none
-
-
-def _ignore(kind: str) -> None:
-    """What a rehearsal meets is counted when it comes to pass."""

@@ -57,8 +57,9 @@ def _plain(value: Any, left: int, depth: int) -> Any:
 
 def _fields_of(value: Any) -> Mapping[Any, Any]:
     """An object's fields by name."""
+    fields: Mapping[Any, Any]
     if isinstance(value, WireStruct):
-        fields: Mapping[Any, Any] = to_plain(value)
+        fields = to_plain(value)
     elif isinstance(value, msgspec.Struct):
         fields = msgspec.structs.asdict(value)
     elif callable(dump := getattr(value, "model_dump", None)):
@@ -70,6 +71,6 @@ def _fields_of(value: Any) -> Mapping[Any, Any]:
         attributes = {name: getattr(value, name) for name in names if hasattr(value, name)}
         fields = {**attributes, **getattr(value, "__dict__", {})}
         fields = {name: item for name, item in fields.items() if not name.startswith("_") and not callable(item)}
-    if isinstance(value, (type, bytes, bytearray)) or not isinstance(fields, Mapping) or not fields:
+    if isinstance(value, (type, bytes, bytearray)) or type(value) is object or not isinstance(fields, Mapping):
         raise Unreadable(f"expected plain data, got {kind_of(value)}")
     return fields

@@ -12,7 +12,7 @@ import msgspec
 
 from ._chunk import ChatCompletionChunk
 from ._errors import LimitError
-from ._lenient import Note, Unreadable, kind_of, parse, to_struct
+from ._lenient import Note, Unreadable, ignore, kind_of, parse, to_struct
 from ._limits import Limits
 from ._plain import plain_data
 from ._response import CompletionUsage
@@ -63,7 +63,7 @@ class Reader:
             return self.read_tolerantly(data)
         self._strikes = 0
         if data.count(b"{") + data.count(b"[") > self._limits.depth:
-            self.parse(data, _ignore)
+            self.parse(data, ignore)
         if chunk.choices is None or chunk.object == "error" or chunk.x_groq is not None:
             return self._accepted(chunk, None)
         return chunk
@@ -95,11 +95,16 @@ class Reader:
         """Read a chunk given as a struct, a dict or a client's object, which shares nothing with it;
         and its weight, which is at most the length of its JSON."""
         plain = plain_data(value, self._limits.depth)
-        weight = weigh(plain)
+        try:
+            weight = len(msgspec.json.encode(plain))
+        except UnicodeEncodeError:
+            self.has_surrogates, weight = True, weigh(plain)
         if weight > self._limits.event_bytes:
             raise LimitError("event_bytes", self._limits.event_bytes)
-        self._look_for_surrogates(plain)
-        return self._from_plain(plain, []), weight
+        try:
+            return self._accepted(msgspec.convert(plain, ChatCompletionChunk), plain), weight
+        except msgspec.ValidationError:
+            return self._from_plain(plain, []), weight
 
     def _from_plain(self, plain: Any, notes: list[str]) -> ChatCompletionChunk | Sentinel:
         if not isinstance(plain, dict):
@@ -125,7 +130,7 @@ class Reader:
             return Sentinel.PASSED_OVER
         if isinstance(chunk.x_groq, dict) and isinstance(chunk.x_groq.get("usage"), dict):
             try:
-                to_struct(CompletionUsage, chunk.x_groq["usage"], _ignore)
+                to_struct(CompletionUsage, chunk.x_groq["usage"], ignore)
             except Unreadable as error:
                 error.path = f".x_groq.usage{error.path}"
                 raise
@@ -136,20 +141,3 @@ class Reader:
             msgspec.json.encode(plain)
         except UnicodeEncodeError:
             self.has_surrogates = True
-
-
-def mended(value: Any) -> Any:
-    """`value` with halves of surrogate pairs joined where they meet, and replaced by U+FFFD where not."""
-    if isinstance(value, str):
-        return value if value.isascii() else value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-    if isinstance(value, list):
-        return [mended(item) for item in value]
-    if isinstance(value, dict):
-        return type(value)((mended(name), mended(item)) for name, item in value.items()) if value else value
-    if isinstance(value, msgspec.Struct):
-        return type(value)(**{name: mended(getattr(value, name)) for name in value.__struct_fields__})
-    return value
-
-
-def _ignore(kind: str) -> None:
-    """A look ahead: the repairs count when the report is merged."""

@@ -12,8 +12,10 @@ import msgspec
 from msgspec import field
 
 from ._errors import DecodeError, ProviderError
-from ._lenient import Unreadable, parse, to_struct
-from ._struct import NO_EXTRA, Extra, WireStruct
+from ._lenient import Unreadable, ignore, parse, to_struct
+from ._limits import Limits
+from ._struct import NO_EXTRA, Extra, WireStruct, mended
+from ._values import check_depth
 
 
 class PromptTokensDetails(WireStruct):
@@ -58,7 +60,7 @@ class CompletionUsage(WireStruct):
     def __add__(self, other: CompletionUsage) -> CompletionUsage:
         if not isinstance(other, CompletionUsage):
             return NotImplemented
-        return to_struct(CompletionUsage, added(self.to_dict(), other.to_dict()), _ignore)
+        return to_struct(CompletionUsage, added(self.to_dict(), other.to_dict()), ignore)
 
 
 def added(left: dict[str, Any], right: dict[str, Any]) -> dict[str, Any]:
@@ -76,7 +78,8 @@ def added(left: dict[str, Any], right: dict[str, Any]) -> dict[str, Any]:
 
 
 def is_count(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+    """Whether a value is a number that can be added up: what needs more than 64 bits counts nothing."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and -(2**63) < value < 2**63
 
 
 class ChatCompletionTokenTopLogProb(WireStruct):
@@ -160,6 +163,7 @@ class ChatCompletionMessage(WireStruct):
     audio: ChatCompletionAudio | None = None
     annotations: list[Any] | None = None
     images: list[Any] | None = None
+    tool_call_id: str | None = None
     name: str | None = None
     channel: str | None = None
     phase: str | None = None
@@ -227,12 +231,15 @@ class ChatCompletionResponse(WireStruct):
     def from_json(cls, data: bytes | str) -> ChatCompletionResponse:
         """Read a server's plain (not streamed) answer, tolerantly.
 
-        Raises `ProviderError` where the answer is an error, `DecodeError` where it is no completion.
+        Raises `ProviderError` where the answer is an error, `DecodeError` where it is no completion, and
+        `LimitError` where it nests deeper than the default of `Limits`.
         """
         raw = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
         try:
             response = _decode(raw)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            response = _read(raw)
+        if not response.choices or raw.count(b"{") + raw.count(b"[") > Limits().depth:
             response = _read(raw)
         for place, choice in enumerate(response.choices):
             if choice.index is None:
@@ -250,17 +257,14 @@ _decode = msgspec.json.Decoder(ChatCompletionResponse).decode
 
 def _read(raw: bytes) -> ChatCompletionResponse:
     try:
-        plain = parse(raw, _ignore)
-        if isinstance(plain, dict) and plain.get("error"):
-            raise ProviderError(plain["error"])
+        plain = parse(raw, ignore)
+        if isinstance(plain, dict) and (plain.get("error") or plain.get("object") == "error"):
+            raise ProviderError(plain.get("error") or plain)
         if not isinstance(plain, dict) or "choices" not in plain:
             raise Unreadable("expected an object with choices")
-        return to_struct(ChatCompletionResponse, plain, _ignore)
+        check_depth(plain, Limits().depth)
+        return mended(to_struct(ChatCompletionResponse, plain, ignore))
     except (msgspec.DecodeError, RecursionError) as error:
         raise DecodeError(str(error), data=raw) from error
     except Unreadable as error:
         raise DecodeError(str(error), path=f"${error.path}", data=raw) from error
-
-
-def _ignore(kind: str) -> None:
-    """A plain answer has no repairs to count."""

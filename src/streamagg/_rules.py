@@ -92,6 +92,11 @@ def padding(fields: Fields, name: str, value: str) -> int:
     return 0 if "abcdefghijklmnopqrstuvwxyz0123456789".startswith(value) else replace(fields, name, value)
 
 
+def error(fields: Fields, name: str, value: Any) -> int:
+    """Raised, not merged, where it is one: an object or a string. Anything else is an unknown field."""
+    return 0 if isinstance(value, (dict, str)) else other(fields, name, value)
+
+
 def other(fields: Fields, name: str, value: Any) -> int:
     """An unknown field of chunk or choice: objects key by key, the rest last non-null."""
     return merge_object(fields, {name: value}) if isinstance(value, dict) else replace(fields, name, value)
@@ -117,7 +122,7 @@ CHUNK: dict[str, Rule] = {
     "p": padding,
     "object": dropped,
     "obfuscation": dropped,
-    "error": dropped,
+    "error": error,
     "choices": dropped,  # by index, below
     "usage": dropped,  # to the usage rules
 }
@@ -125,7 +130,7 @@ CHOICE: dict[str, Rule] = {
     "finish_reason": last,
     "text": append,
     "token_ids": extend,
-    "error": dropped,
+    "error": error,
     "index": dropped,
     "usage": dropped,
     "delta": dropped,  # below, as are `message` and `logprobs`
@@ -180,13 +185,13 @@ OF_DELTA = Level(ChatCompletionChunkDelta, DELTA, other_of_delta)
 def split(fields: Fields, cls: type[WireStruct], *, final: bool = False) -> Fields:
     """`fields` as they stand, as arguments of `cls`: those it does not know under `extra`.
 
-    They are copied, unless `final`: nothing will change them then.
+    They are copied; but of lists, if `final`, the entries are handed over: nothing will change them then.
     """
     known: Fields = {}
     extra: Fields = {}
     for name, value in fields.items():
         place = known if name in cls.__struct_fields__ and name != "extra" else extra
-        place[name] = value if final else settled(value)
+        place[name] = [*value] if final and isinstance(value, list) else settled(value)
     if extra:
         known["extra"] = Extra(extra)
     return known

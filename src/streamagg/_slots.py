@@ -187,14 +187,23 @@ class Slots:
             other._register(slot.copy())
         return other
 
+    def look(self, fragment: ChatCompletionChunkToolCall, note: Note) -> bool:
+        """Note the repairs that taking a fragment would need, changing nothing; returns whether it would
+        begin a call."""
+        call_id = _id_of(fragment, note)
+        slot = self._find(fragment, call_id, note)
+        if slot is None:
+            return True
+        if call_id is not None and slot.id == call_id:
+            note("tool_id_repeated")
+        for part, held in ((fragment.function, slot.function), (fragment.custom, slot.custom)):
+            if part is not None and held is not None and part.name and part.name == held.name:
+                note("tool_name_repeated")
+        return False
+
     def add(self, fragment: ChatCompletionChunkToolCall, note: Note) -> int:
         """Take one fragment; returns the size by which the calls grew."""
-        call_id = fragment.id or None
-        if call_id == "null":  # Mistral sends the word on continuations
-            note("tool_id_null")
-            call_id = None
-        if fragment.index is None:
-            note("tool_index_missing")
+        call_id = _id_of(fragment, note)
         slot = self._find(fragment, call_id, note)
         grown = 0
         if slot is None:
@@ -288,6 +297,15 @@ class Slots:
             self._by_index[slot.index] = slot if slot.place >= newest.place else newest
             if slot.id is None:
                 self._idless.setdefault(slot.index, []).append(slot)
+
+
+def _id_of(fragment: ChatCompletionChunkToolCall, note: Note) -> str | None:
+    if fragment.index is None:
+        note("tool_index_missing")
+    if fragment.id == "null":  # Mistral sends the word on continuations
+        note("tool_id_null")
+        return None
+    return fragment.id or None
 
 
 def _text_of(callee: _Part | None) -> str | None:

@@ -12,7 +12,7 @@ import os
 from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 
-from ._chunk import ChatCompletionChunk
+from ._struct import WireStruct
 
 READ_SIZE = 65536
 
@@ -36,7 +36,7 @@ class AsyncItems:
             import anyio
 
             self._file = await anyio.open_file(self._items, "rb")
-            self._items = _reads(self._file.read)
+            self._items = _reads(self._file.read1)
         return await self._items.__anext__()
 
     async def aclose(self) -> None:
@@ -47,6 +47,8 @@ class AsyncItems:
 
 
 def _async_iterable(source: Any) -> Any:
+    if hasattr(source, "__await__") and not hasattr(source, "__aiter__"):  # aiohttp's requests can be iterated too
+        raise _unknown(source)
     if _is_whole(source):
         return _from_sync(source)
     if hasattr(source, "http_response"):  # openai: with_raw_response
@@ -54,11 +56,6 @@ def _async_iterable(source: Any) -> Any:
     if hasattr(source, "aiter_bytes"):  # httpx, httpx2
         _refuse_other(source, "__aiter__", "blocking", "accumulate_sync(...) or stream_sync(...)")
         return source.aiter_bytes()
-    if callable(iter_bytes := getattr(source, "iter_bytes", None)):  # openai: with_streaming_response
-        made = iter_bytes()
-        if hasattr(made, "__aiter__"):
-            return made
-        raise _blocking(source)
     if hasattr(source, "iter_content"):  # requests, niquests
         raise _blocking(source)
     if hasattr(source, "iter_any"):  # aiohttp: response.content
@@ -68,11 +65,11 @@ def _async_iterable(source: Any) -> Any:
     if hasattr(source, "body_iterator"):  # Starlette
         return _async_iterable(source.body_iterator)
     if inspect.iscoroutinefunction(getattr(source, "read", None)):  # asyncio.StreamReader, anyio files
-        return _reads(source.read)
+        return _reads(_reader_of(source))
     if hasattr(source, "__aiter__"):
         return source
     if callable(getattr(source, "read", None)):
-        return _reads(_in_thread(_reader_of(source)) if hasattr(source, "fileno") else _awaited(_reader_of(source)))
+        return _reads(_in_thread(_reader_of(source)))
     if hasattr(source, "__iter__"):
         return _from_sync(source)
     raise _unknown(source)
@@ -97,7 +94,7 @@ async def _reads(read: Any) -> AsyncGenerator[bytes, None]:
 
 
 async def _from_sync(source: Any) -> AsyncGenerator[Any, None]:
-    items = Items(source)
+    items = SyncItems(source)
     try:
         while True:
             try:
@@ -120,19 +117,10 @@ def _in_thread(read: Any) -> Any:
     return read_in_thread
 
 
-def _awaited(read: Any) -> Any:
-    """A `read` from memory, awaited for form's sake."""
-
-    async def read_now(size: int) -> Any:
-        return read(size)
-
-    return read_now
-
-
 # ------------------------------------------------------------------ sync
 
 
-class Items:
+class SyncItems:
     """The items of a blocking source. Close it on every way out."""
 
     __slots__ = ("_file", "_items", "_owned")
@@ -160,14 +148,11 @@ def _iterable(source: Any) -> Any:
         return [source]
     if hasattr(source, "http_response"):
         return _iterable(source.http_response)
-    if callable(iter_bytes := getattr(source, "iter_bytes", None)):  # httpx, openai
+    if hasattr(source, "iter_bytes"):  # httpx, httpx2
         _refuse_other(source, "__iter__", "async", "await accumulate(...) or stream(...)")
-        made = iter_bytes()
-        if hasattr(made, "__iter__"):
-            return made
-        raise _asynchronous(source)
-    if hasattr(source, "iter_content"):  # requests, niquests: as the bytes arrive
-        return source.iter_content(chunk_size=None)
+        return source.iter_bytes()
+    if hasattr(source, "iter_content"):  # requests
+        return _content_of(source)
     if inspect.iscoroutinefunction(getattr(source, "read", None)) or _only_async(source):
         raise _asynchronous(source)
     if callable(getattr(source, "read", None)):
@@ -176,6 +161,14 @@ def _iterable(source: Any) -> Any:
     if hasattr(source, "__iter__"):
         return source
     raise _unknown(source)
+
+
+def _content_of(response: Any) -> Any:
+    """A requests response's body as it arrives: `iter_content` waits for the end where it is not chunked."""
+    read = getattr(getattr(response, "raw", None), "read1", None)
+    if read is None or getattr(response, "_content_consumed", True):
+        return response.iter_content(chunk_size=None)
+    return iter(lambda: read(READ_SIZE, decode_content=True) or b"", b"")
 
 
 def _only_async(source: Any) -> bool:
@@ -191,7 +184,7 @@ def _asynchronous(source: Any) -> TypeError:
 
 def _is_whole(source: Any) -> bool:
     """Whether a source is a body or a chunk, not something to iterate."""
-    return isinstance(source, (bytes, bytearray, memoryview, str, Mapping, ChatCompletionChunk))
+    return isinstance(source, (bytes, bytearray, memoryview, str, Mapping, WireStruct)) or hasattr(source, "model_dump")
 
 
 def _reader_of(file: Any) -> Any:
@@ -200,6 +193,10 @@ def _reader_of(file: Any) -> Any:
 
 
 def _unknown(source: Any) -> TypeError:
+    if hasattr(source, "__await__"):
+        return TypeError(f"{type(source).__name__} was not awaited: await it first, or enter it with `async with`")
+    if hasattr(source, "__aenter__") or hasattr(source, "__enter__"):
+        return TypeError(f"{type(source).__name__} was not entered: use it in a `with` or `async with` statement")
     return TypeError(
         f"cannot read a stream from {type(source).__name__}: expected a response, bytes, a path, a file,"
         " or an iterable of bytes or chunks"

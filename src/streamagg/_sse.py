@@ -139,7 +139,22 @@ class SSEDecoder:
                 data = data[1:]
         self.open_size = self._tail_size + self._data_size + len(data)
         self.tight = self._limit is not None and self.open_size > self._limit
-        return self._split(data)
+        if b"\r" in data:
+            lines = data.splitlines()
+            self._after_cr = data.endswith(b"\r")
+            rest = b"" if data.endswith((b"\r", b"\n")) else lines.pop()
+        else:
+            lines = data.split(b"\n")
+            rest = lines.pop()
+        if lines and self._tail:
+            self._tail.append(lines[0])
+            lines[0] = b"".join(self._tail)
+            self._tail.clear()
+            self._tail_size = 0
+        if rest:
+            self._tail.append(rest)
+            self._tail_size += len(rest)
+        return lines
 
     def read_lines(self, lines: list[bytes]) -> list[Item]:
         """The events of some lines, as `read`."""
@@ -169,25 +184,6 @@ class SSEDecoder:
         self.retry, self._id = retry, self._committed_id  # neither an open line nor an open block counts
         self._reset()
         return Unfinished(event, stray, lost)
-
-    def _split(self, data: bytes) -> list[bytes]:
-        """The lines that `data` completes; keeps the piece of one that it leaves open."""
-        if b"\r" in data:
-            lines = data.splitlines()
-            self._after_cr = data.endswith(b"\r")
-            rest = b"" if data.endswith((b"\r", b"\n")) else lines.pop()
-        else:
-            lines = data.split(b"\n")
-            rest = lines.pop()
-        if lines and self._tail:
-            self._tail.append(lines[0])
-            lines[0] = b"".join(self._tail)
-            self._tail.clear()
-            self._tail_size = 0
-        if rest:
-            self._tail.append(rest)
-            self._tail_size += len(rest)
-        return lines
 
     def _read_lines(self, lines: list[bytes]) -> list[Item]:
         found: list[Item] = []

@@ -12,7 +12,7 @@ from ._chunk import ChatCompletionChunk
 from ._errors import IdleTimeoutError, IncompleteStreamError, StreamAggError
 from ._limits import Limits
 from ._response import ChatCompletionResponse
-from ._sources import AsyncItems, Items
+from ._sources import AsyncItems, SyncItems
 from ._usage import UsageMode
 
 IncompleteMode = Literal["raise", "return"]
@@ -69,7 +69,7 @@ class _Session:
         assert scope.cancelled_caught
         raise self._idle()
 
-    def next_of_sync(self, items: Items) -> Any:
+    def next_of_sync(self, items: SyncItems) -> Any:
         """As `next_of`; a blocking read cannot be cut short, so the time is looked at once it returns."""
         if self._idle_timeout is None:
             return items.next()
@@ -186,7 +186,7 @@ class ChatCompletionStream(_Wrapped, AsyncIterator[ChatCompletionChunk]):
 class SyncChatCompletionStream(_Wrapped, Iterator[ChatCompletionChunk]):
     """The chunks of a blocking source as they come, and the response at the end; made by `stream_sync`."""
 
-    _items: Items | None = None
+    _items: SyncItems | None = None
 
     def __enter__(self) -> SyncChatCompletionStream:
         return self
@@ -213,7 +213,7 @@ class SyncChatCompletionStream(_Wrapped, Iterator[ChatCompletionChunk]):
         """Read one item of the source, or its end."""
         try:
             if self._items is None:
-                self._items = Items(self._source)
+                self._items = SyncItems(self._source)
             stop = self._session.take(self._session.next_of_sync(self._items))
         except StopIteration:
             stop = True
@@ -307,7 +307,7 @@ def accumulate_sync(
             pass
         return source.response()
     session = _Session(usage, strict, limits, incomplete, idle_timeout)
-    items = Items(source)
+    items = SyncItems(source)
     try:
         while not session.take(session.next_of_sync(items)):
             pass

@@ -6,10 +6,12 @@ payload that really has a field named `extra` is read by the tolerant reader lik
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, NoReturn
+from typing import Any, ClassVar, NoReturn, TypeVar
 
 import msgspec
 from msgspec import Struct
+
+T = TypeVar("T")
 
 
 class Extra(dict[str, Any]):
@@ -65,6 +67,24 @@ def copied(value: Any) -> Any:
         return value
     if isinstance(value, dict):
         return type(value)((name, copied(item)) for name, item in value.items())
+    return value
+
+
+def mended(value: T) -> T:
+    """`value` with halves of surrogate pairs joined where they meet, and replaced by U+FFFD where not."""
+    fixed: T = _mended(value)
+    return fixed
+
+
+def _mended(value: Any) -> Any:
+    if isinstance(value, str):
+        return value if value.isascii() else value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    if isinstance(value, list):
+        return [_mended(item) for item in value]
+    if isinstance(value, dict):
+        return type(value)((_mended(name), _mended(item)) for name, item in value.items()) if value else value
+    if isinstance(value, Struct):
+        return type(value)(**{name: _mended(getattr(value, name)) for name in value.__struct_fields__})
     return value
 
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from ._lenient import to_struct
+from ._lenient import ignore, to_struct
 from ._response import CompletionUsage, added, is_count
 from ._struct import copied
 from ._values import weigh
@@ -65,7 +65,7 @@ class UsageMerge:
 
     def value(self) -> CompletionUsage | None:
         self._settle()
-        return to_struct(CompletionUsage, copied(self._stands), _ignore) if self._stands else None
+        return to_struct(CompletionUsage, copied(self._stands), ignore) if self._stands else None
 
     def _settle(self) -> None:
         if self._running is not None:
@@ -133,7 +133,3 @@ def _number(value: Any) -> Any:
     if isinstance(value, dict):
         return _numbered(value)
     return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-def _ignore(kind: str) -> None:
-    """Reports were read, and what they needed was counted, when they came."""

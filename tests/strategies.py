@@ -66,12 +66,13 @@ LOGPROBS = objects(
     )
 )
 COUNT = st.none() | st.integers(0, 30) | st.sampled_from([10.0])
+COST = st.none() | st.floats(0, 1) | st.integers(0, 3)
 USAGE = objects(
     prompt_tokens=COUNT,
     completion_tokens=COUNT,
     total_tokens=COUNT,
     prompt_tokens_details=st.none() | objects(cached_tokens=COUNT),
-    cost=st.none() | st.floats(0, 1) | st.integers(0, 3),
+    cost=COST,
 )
 MESSAGE = objects(role=st.just("assistant"), content=TEXT | st.none(), refusal=TEXT)
 CHOICE = objects(
@@ -83,6 +84,7 @@ CHOICE = objects(
     stop_reason=st.none() | st.integers(0, 9) | TEXT,
     content_filter_results=st.dictionaries(TEXT, PLAIN, max_size=2),
     usage=rarely(st.none(), USAGE),
+    error=rarely(st.none(), st.sampled_from([{}, "", False, 5, [1]])),
     text=TEXT,
     token_ids=st.none() | st.lists(st.integers(0, 9), max_size=2),
 )

@@ -130,6 +130,13 @@ class TestDone:
             assert (error, complete) == (None, True)
             assert response == merged(*HELLO)
 
+    @pytest.mark.parametrize("after", [HELLO[1], "garbage", {"error": "x"}])
+    def test_what_follows_is_ignored_in_a_large_feed(self, after: Any) -> None:
+        """The feed is read in slices: [DONE] in one of them ends the next ones too."""
+        body = sse(*HELLO, chunk({"content": "x" * 60_000})) + b": comment\n\n" * 6000 + sse(after)
+        for slices in ([body], [body[:100_000], body[100_000:]]):
+            assert outcome(slices)[:2] == (merged(*HELLO, chunk({"content": "x" * 60_000})), None)
+
     def test_is_compared_whole(self) -> None:
         assert isinstance(fails(sse(*HELLO, "[DONE]x", done=False)), DecodeError)
 
@@ -145,6 +152,8 @@ class TestLife:
         accumulator.feed(sse(*HELLO))
         assert accumulator.finish() == accumulator.finish()
         assert accumulator.finish() is accumulator.finish()
+        assert accumulator.snapshot() == accumulator.finish()
+        assert accumulator.snapshot() is not accumulator.finish()
 
     def test_failure_twice_is_the_same(self) -> None:
         accumulator = Accumulator()
@@ -192,8 +201,9 @@ class TestLife:
         accumulator = Accumulator()
         accumulator.feed(kind(sse(*HELLO)))
         assert accumulator.finish().text == "Hello"
-        with pytest.raises(TypeError):
-            Accumulator().feed(None)  # type: ignore[arg-type]
+        for wrong in (None, 10, [100, 97], {"id": "x"}):
+            with pytest.raises(TypeError, match="feed takes bytes"):
+                Accumulator().feed(wrong)  # type: ignore[arg-type]
 
     def test_a_large_feed_is_one_body(self) -> None:
         text = "x" * 500_000
@@ -310,6 +320,14 @@ class TestErrorsInTheStream:
         assert isinstance(error, ProviderError)
         assert (error.message, error.code, error.type) == ("boom", None, None)
         assert str(error) == "the server reported an error: boom"
+
+    @pytest.mark.parametrize("unknown", [True, 5, [1]])
+    def test_what_is_neither_object_nor_string_is_an_unknown_field(self, unknown: Any) -> None:
+        item = chunk({"content": "x"}, finish="stop", error=unknown)
+        item["choices"][0]["error"] = unknown
+        response, error, _ = outcome([sse(item)])
+        assert response is not None
+        assert (response["error"], response["choices"][0]["error"], error) == (unknown, unknown, None)
 
     @pytest.mark.parametrize("nothing", [None, {}, ""])
     def test_nothing_is_no_error(self, nothing: Any) -> None:
@@ -564,6 +582,38 @@ class TestRepairs:
 
 
 class TestLimits:
+    def test_are_checked(self) -> None:
+        for wrong in ({"depth": -1}, {"choices": 1.5}, {"event_bytes": "5"}):
+            with pytest.raises(ValueError, match="must be a whole number"):
+                Limits(**wrong)  # type: ignore[arg-type]
+
+    def test_when_strict_tool_calls_cost_the_same(self) -> None:
+        """No copy of the calls so far for each fragment."""
+        from .test_sse import steps_of
+
+        def run(calls: int) -> int:
+            accumulator = Accumulator(strict=True)
+            for n in range(calls):
+                accumulator.add(
+                    chunk(
+                        {
+                            "tool_calls": [
+                                {
+                                    "index": n,
+                                    "id": str(n),
+                                    "type": "function",
+                                    "function": {"name": "f", "arguments": "{}"},
+                                }
+                            ]
+                        }
+                    )
+                )
+            return steps_of(
+                lambda: accumulator.add(chunk({"tool_calls": [{"index": 3, "function": {"arguments": "{"}}]}))
+            )
+
+        assert run(400) <= 1.1 * run(40)
+
     def test_choices(self) -> None:
         two = {"id": "x", "choices": [{"index": 5, "delta": {"content": "a"}}, {"index": 6, "delta": {"content": "b"}}]}
         three = {"id": "x", "choices": [*two["choices"], {"index": 7, "delta": {"content": "c"}}]}

@@ -74,7 +74,6 @@ def test_text_and_usage(recording: Path) -> None:
     status, out, _ = run("--text", "--usage", recording, recording)
     assert (status, out.splitlines()[2]) == (0, '{"prompt_tokens":6,"cost":1.0}')
     assert json.loads(run("--usage", recording)[1].splitlines()[-1]) == {"prompt_tokens": 3, "cost": 0.5}
-    assert run("--text", "--usage", stdin=sse(chunk(finish="stop")))[1] == "{}\n"
 
 
 def test_a_terminal_gets_indented_json_and_no_live_controls(recording: Path) -> None:
@@ -111,6 +110,37 @@ def test_files_that_cannot_be_read(tmp_path: Path, recording: Path) -> None:
     assert run(tmp_path) == (2, "", f"streamagg: {tmp_path}: Is a directory\n")
     status, out, _ = run(missing, recording)
     assert (status, out.count("\n")) == (2, 1)
+
+
+def test_text_of_a_plain_answer() -> None:
+    answer = {
+        "object": "chat.completion",
+        "choices": [{"index": 0, "message": {"content": "all"}, "finish_reason": "stop"}],
+    }
+    assert run("--text", stdin=json.dumps(answer).encode()) == (0, "all\n", "")
+
+
+def test_usage_that_is_missing_is_told() -> None:
+    status, out, err = run("--usage", stdin=sse(chunk(finish="stop")))
+    assert (status, out.splitlines()[-1], err) == (0, "{}", "streamagg: standard input: the stream reported no usage\n")
+
+
+def test_version() -> None:
+    assert run("--version")[1].startswith("streamagg 0.")
+
+
+@pytest.mark.parametrize(
+    ("closed", "status", "word"),
+    [("<&-", 2, "it is closed"), (">&-", 2, "it is closed"), ("> /dev/full", 2, "No space left")],
+)
+@pytest.mark.parametrize("option", ["", "--text"])
+def test_closed_streams_are_one_line(closed: str, status: int, word: str, option: str, recording: Path) -> None:
+    source = "" if closed == "<&-" else str(recording)
+    done = subprocess.run(
+        ["bash", "-c", f"{sys.executable} -m streamagg {option} {source} {closed}"], capture_output=True, timeout=60
+    )
+    assert (done.returncode, done.stderr.count(b"\n")) == (status, 1), done.stderr
+    assert word in done.stderr.decode()
 
 
 def test_text_arrives_as_it_comes() -> None:

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 from openai.types.chat import ChatCompletion
 
-from streamagg import ChatCompletionChunk, ChatCompletionResponse, IncompleteStreamError, Limits, ProviderError
+from streamagg import (
+    ChatCompletionChunk,
+    ChatCompletionResponse,
+    IncompleteStreamError,
+    Limits,
+    ProviderError,
+    StreamAggError,
+    accumulate,
+)
 from streamagg._reader import Reader
 
 from . import reference, shared
@@ -29,6 +38,24 @@ def wanted(row: dict[str, Any]) -> Outcome:
 def test_response_in_every_slicing(row: dict[str, Any]) -> None:
     for slices in slicings(shared.body(row["name"])):
         assert outcome(slices) == wanted(row)
+
+
+@pytest.mark.anyio
+async def test_every_recording_through_the_async_driver() -> None:
+    """Under each event loop, in slices as a network gives them."""
+
+    async def slices(body: bytes) -> AsyncIterator[bytes]:
+        for place in range(0, len(body), 1400):
+            yield body[place : place + 1400]
+
+    for row in shared.MANIFEST:
+        body = shared.body(row["name"])
+        try:
+            response, error = await accumulate(slices(body)), None
+        except StreamAggError as caught:
+            assert caught.partial is not None
+            response, error = caught.partial, type(caught)
+        assert (strip_nulls(response.to_dict()), error) == wanted(row)[:2]
 
 
 @every_recording

@@ -72,6 +72,21 @@ class Closable:
         self.closed = True
 
 
+class SyncClosable(Closable):
+    """The same for blocking code."""
+
+    def __iter__(self) -> SyncClosable:
+        return self
+
+    def __next__(self) -> Any:
+        if self.items:
+            return self.items.pop(0)
+        raise StopIteration
+
+    def close(self) -> None:
+        self.closed = True
+
+
 class Watched:
     """Makes generators over items, and counts those that are open."""
 
@@ -218,6 +233,54 @@ class TestSources:
                 sink.write(sse(*CHUNKS[2:]))
                 assert (await accumulate(chunks)).to_dict() == WANTED
 
+    async def test_a_named_pipe_gives_what_is_there(self, tmp_path: Path) -> None:
+        import os
+
+        path = tmp_path / "pipe"
+        os.mkfifo(path)
+        going_on = anyio.Event()
+        seen = []
+
+        def write(go: Any) -> None:
+            with open(path, "wb", buffering=0) as sink:
+                sink.write(sse(*CHUNKS[:2], done=False))
+                anyio.from_thread.run(going_on.wait)
+                sink.write(sse(*CHUNKS[2:]))
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(anyio.to_thread.run_sync, write, None)
+            async with stream(path) as chunks:
+                seen = [(await anext(chunks)).text, (await anext(chunks)).text]  # while the writer waits
+                going_on.set()
+                assert (await accumulate(chunks)).to_dict() == WANTED
+        assert seen == ["", "Hel"]
+
+    async def test_what_was_not_awaited_or_entered_is_named(self) -> None:
+        for forgotten, word in (
+            (accumulate(BODY), "await it first"),
+            (httpx.AsyncClient().stream("GET", "http://x"), "was not entered"),
+        ):
+            with pytest.raises(TypeError, match=word):
+                await accumulate(forgotten)
+            if hasattr(forgotten, "close"):
+                forgotten.close()
+
+    async def test_an_answer_of_the_openai_client_that_was_not_streamed(self) -> None:
+        from openai.types.chat import ChatCompletion
+
+        for whole in (
+            ChatCompletion.model_validate(WANTED),
+            streamagg.ChatCompletionResponse.from_json(json.dumps(WANTED)),
+        ):
+            assert (await accumulate(whole)).to_dict() == WANTED
+            assert accumulate_sync(whole).to_dict() == WANTED
+
+    def test_a_path_as_text_is_named(self) -> None:
+        with pytest.raises(DecodeError, match=r"pass a pathlib\.Path for a file"):
+            accumulate_sync("tests/data/weather.sse")
+        with pytest.raises(DecodeError, match="that is gzip"):
+            accumulate_sync(gzip.compress(BODY))
+
     @pytest.mark.parametrize("source", [None, 5, object()])
     async def test_no_source(self, source: Any) -> None:
         with pytest.raises(TypeError, match="cannot read a stream from"):
@@ -277,6 +340,10 @@ class TestEnds:
             accumulate_sync(watched.gen())
         assert watched.open == 0
         assert not closable.closed
+        blocking = SyncClosable(how)
+        with suppress(streamagg.StreamAggError):
+            accumulate_sync(blocking)
+        assert not blocking.closed
 
     async def test_early_exit_closes(self) -> None:
         watched = Watched(*CHUNKS)
@@ -441,9 +508,10 @@ class TestTime:
         assert caught.value.partial is None
 
     async def test_data_resets_it(self) -> None:
+        """Together the pauses are longer than the timeout, each alone is not."""
         pieces = [sse(item, done=False) for item in CHUNKS] + [b"data: [DONE]\n\n"]
-        with anyio.fail_after(10):
-            assert (await accumulate(Stalling(*pieces, pause=0.02), idle_timeout=1)).to_dict() == WANTED
+        with anyio.fail_after(30):
+            assert (await accumulate(Stalling(*pieces, pause=0.2), idle_timeout=0.9)).to_dict() == WANTED
 
     async def test_in_a_stream(self) -> None:
         async with stream(Stalling(BEGUN), idle_timeout=0.05) as chunks:

@@ -96,6 +96,8 @@ def test_framing_and_merging_do_not_know_each_other() -> None:
 def test_the_drivers_alone_await_and_read_the_clock() -> None:
     for module, floor in FLOOR_OF.items():
         if floor <= FLOOR_OF["_accumulator"]:
-            tree = ast.walk(ast.parse((PACKAGE / f"{module}.py").read_text()))
-            names = {alias.name for node in tree if isinstance(node, ast.Import) for alias in node.names}
+            nodes = list(ast.walk(ast.parse((PACKAGE / f"{module}.py").read_text())))
+            assert not [node for node in nodes if isinstance(node, (ast.AsyncFunctionDef, ast.Await))], module
+            names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+            names |= {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom) and not node.level}
             assert not names & {"anyio", "asyncio", "time", "socket", "logging", "threading"}, module

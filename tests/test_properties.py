@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 import random
+from types import SimpleNamespace
 from typing import Any
 
 from hypothesis import HealthCheck, event, given, settings
@@ -56,6 +57,16 @@ def test_bytes_dicts_structs_and_texts_agree(chunks: list[Any]) -> None:
     assert outcome(chunks, add=True) == wanted
     assert outcome(structs_of(chunks), add=True) == wanted
     assert outcome([json.dumps(chunk) for chunk in chunks], add=True) == wanted
+    assert outcome([as_object(chunk) for chunk in chunks], add=True) == wanted
+
+
+def as_object(value: Any) -> Any:
+    """Dicts as objects with attributes, at every level, as clients have them."""
+    if isinstance(value, dict) and all(name.isidentifier() and not name.startswith("_") for name in value):
+        return SimpleNamespace(**{name: as_object(item) for name, item in value.items()})
+    if isinstance(value, dict):
+        return {name: as_object(item) for name, item in value.items()}
+    return [as_object(item) for item in value] if isinstance(value, list) else value
 
 
 @given(CHUNKS)

@@ -13,7 +13,16 @@ import msgspec
 import pytest
 from openai.types.chat import ChatCompletionChunk as OpenAIChunk
 
-from streamagg import Accumulator, ChatCompletionChunk, DecodeError, LimitError, Limits, accumulate_sync
+from streamagg import (
+    Accumulator,
+    ChatCompletionChunk,
+    ChatCompletionChunkDelta,
+    DecodeError,
+    LimitError,
+    Limits,
+    ProviderError,
+    accumulate_sync,
+)
 from streamagg._reader import Reader, Sentinel
 
 from . import shared
@@ -207,6 +216,13 @@ class TestObjects:
     def test_what_is_no_plain_data_is_refused(self, value: Any) -> None:
         assert refused({"id": "x", "k": value} if value is not None else None).event == 1
 
+    def test_empty_objects_are_empty(self) -> None:
+        for empty in (SimpleNamespace(), ChatCompletionChunkDelta(), {}, UserDict()):
+            assert merged({"id": "x", "choices": [{"index": 0, "delta": empty}]}) == merged(
+                chunk({}, created=None, id="x", model=None)
+            )
+        Accumulator().add(ChatCompletionChunk())
+
     def test_a_loop_is_too_deep(self) -> None:
         loop: dict[str, Any] = {"id": "x"}
         loop["self"] = loop
@@ -231,9 +247,14 @@ class TestObjects:
         events = [SimpleNamespace(event="message", data=item), SimpleNamespace(data="[DONE]", id=None)]
         assert accumulate_sync(events).text == "a"
         assert accumulate_sync([SimpleNamespace(event=None, data=json.loads(item))]).text == "a"
+        for data in ("boom", {"message": "boom"}, {"error": {"message": "boom"}}):
+            with pytest.raises(ProviderError, match="the server reported an error: boom"):
+                Accumulator().add(SimpleNamespace(event="error", data=data))
         accumulator = Accumulator()
-        with pytest.raises(Exception, match="the server reported an error: boom"):
-            accumulator.add(SimpleNamespace(event="error", data="boom"))
+        accumulator.add(SimpleNamespace(event="message", data=None, id="5"))
+        assert accumulator.repairs == {"empty_event": 1}
+        accumulator.add(SimpleNamespace(type="chunk", chunk=OpenAIChunk.model_validate_json(item)))
+        assert accumulator.finish().text == "a"
 
 
 class TestWays:

@@ -25,7 +25,7 @@ def read(slices: list[bytes], *, flush: bool = False, seed: str = "") -> tuple[l
 
 def every_slicing(data: bytes) -> list[list[bytes]]:
     whole_and_bytes = [[data], [data[place : place + 1] for place in range(len(data))]]
-    two_way = [[data[:place], data[place:]] for place in range(len(data))] if len(data) <= 1500 else []
+    two_way = [[data[:place], data[place:]] for place in range(len(data))]
     dice = random.Random(len(data))
     with_empties = [[piece for byte in whole_and_bytes[1] for piece in (byte, b"")]]
     return whole_and_bytes + two_way + with_empties + [cut(data, dice) for _ in range(10)]

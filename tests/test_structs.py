@@ -19,6 +19,7 @@ from streamagg import (
     CompletionUsage,
     DecodeError,
     Extra,
+    LimitError,
     ProviderError,
     ToolCall,
     ToolCallFunction,
@@ -137,12 +138,37 @@ class TestFromJson:
     def test_errors(self) -> None:
         with pytest.raises(ProviderError, match="boom"):
             ChatCompletionResponse.from_json('{"error": {"message": "boom"}}')
-        for data in ("", "nonsense", "[]", "5", '{"detail": "x"}', '{"choices": 5}', "[" * 100_000, b"\xff"):
+        for data in (
+            '{"object": "error", "message": "boom"}',
+            '{"object": "error"}',
+            '{"error": "boom", "choices": []}',
+        ):
+            with pytest.raises(ProviderError):
+                ChatCompletionResponse.from_json(data)
+        with pytest.raises(LimitError, match="depth"):
+            ChatCompletionResponse.from_json('{"choices": [], "x_groq": ' + "[" * 900 + "]" * 900 + "}")
+        for data in (
+            "",
+            "{}",
+            '{"id": "x"}',
+            "nonsense",
+            "[]",
+            "5",
+            '{"detail": "x"}',
+            '{"choices": 5}',
+            "[" * 100_000,
+            b"\xff",
+        ):
             with pytest.raises(DecodeError):
                 ChatCompletionResponse.from_json(data)
         with pytest.raises(DecodeError, match=r"\$\.choices\[1\]\.message\.tool_calls") as caught:
             ChatCompletionResponse.from_json('{"choices": [{}, {"message": {"tool_calls": 5}}]}')
         assert caught.value.path == "$.choices[1].message.tool_calls"
+
+    def test_half_a_surrogate_pair_is_replaced(self) -> None:
+        response = ChatCompletionResponse.from_json('{"id": "x\\ud83d", "choices": []}')
+        assert response.id == "x\ufffd"
+        response.to_json()
 
     def test_index_of_calls_is_dropped(self) -> None:
         body = '{"choices": [{"message": {"tool_calls": [{"index": 3, "id": "a"}]}}]}'
@@ -155,6 +181,12 @@ class TestText:
         (text,) = streamagg.stream_sync([chunk({"content": "a"})], incomplete="return")
         assert text.text == "a"
         assert ChatCompletionChunk().text == ""
+        answer = {
+            "object": "chat.completion",
+            "choices": [{"index": 0, "message": {"content": "all"}, "finish_reason": "stop"}],
+        }
+        (text,) = streamagg.stream_sync(answer)
+        assert text.text == "all"
         for other in (chunk({"content": "a"}, index=1), chunk({"content": None}), {"id": "x", "choices": []}):
             (text,) = streamagg.stream_sync([other], incomplete="return")
             assert text.text == ""

@@ -93,6 +93,16 @@ def test_groq_reports_beside_or_instead() -> None:
     assert merged(chunk(x_groq={"usage": groqs}, usage=own))["usage"] == own
 
 
+def test_numbers_past_all_bounds_count_nothing() -> None:
+    """They break no sum: the largest counter that anything can hold is of 64 bits."""
+    huge = 10**400
+    for mode in ("auto", "sum", "last"):
+        response = merged(*(chunk(usage=report(1, 2, cost=cost)) for cost in (1.5, huge, 2.5)), usage=mode)
+        assert response["usage"]["cost"] == 2.5
+    assert (CompletionUsage(cost=0.5) + CompletionUsage(cost=huge)).cost == huge
+    assert (CompletionUsage(total_tokens=2**63) + CompletionUsage(total_tokens=1)).total_tokens == 1
+
+
 def test_sum_of_responses() -> None:
     first = CompletionUsage(prompt_tokens=1, completion_tokens=2, total_tokens=3)
     second = CompletionUsage(prompt_tokens=10, cost={"usd": 0.5})

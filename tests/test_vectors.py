@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
-from streamagg import IncompleteStreamError, ProviderError
+from streamagg import IncompleteStreamError, ProviderError, StreamAggError, accumulate
 
 from . import reference, shared
-from .helpers import Outcome, outcome, slicings, sse
+from .helpers import Outcome, outcome, slicings, sse, strip_nulls
 from .test_corpus import structs_of
 
 pytestmark = shared.needs_shared
@@ -27,6 +28,21 @@ def test_bytes_in_every_slicing(vector: dict[str, Any]) -> None:
     body = sse(*vector["chunks"], done=False)
     for slices in slicings(body, random_ones=10):
         assert outcome(slices) == wanted(vector)
+
+
+@pytest.mark.anyio
+async def test_every_vector_through_the_async_driver() -> None:
+    async def each(items: list[Any]) -> AsyncIterator[Any]:
+        for item in items:
+            yield item
+
+    for vector in shared.MERGE_VECTORS:
+        for items in (vector["chunks"], [sse(chunk, done=False) for chunk in vector["chunks"]]):
+            try:
+                response, error = await accumulate(each(items)), None
+            except StreamAggError as caught:
+                response, error = caught.partial, type(caught)
+            assert (response and strip_nulls(response.to_dict()), error) == wanted(vector)[:2], vector["name"]
 
 
 @every_vector

@@ -1,0 +1,103 @@
+"""Real clients against a real server on loopback, which sends a stream in pieces, as servers do."""
+
+from __future__ import annotations
+
+import socketserver
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import aiohttp
+import httpx
+import pytest
+from openai import AsyncOpenAI, OpenAI
+
+from streamagg import accumulate, accumulate_sync, stream
+
+from .helpers import chunk, merged, sse
+
+CHUNKS = [chunk({"content": text}) for text in ("Hel", "lo ", "é😀")] + [
+    chunk(finish="stop", usage={"prompt_tokens": 1})
+]
+WANTED = merged(*CHUNKS)
+ASK: dict[str, Any] = {"model": "m", "messages": [], "stream": True}
+
+# trio tells of async generators that clients leave unfinished themselves when they are not read to their end
+pytestmark = [
+    pytest.mark.anyio,
+    pytest.mark.filterwarnings("ignore:Exception ignored in. <async_generator object"),
+    pytest.mark.filterwarnings("ignore:Async generator .* was garbage collected:ResourceWarning"),
+]
+
+
+class Handler(socketserver.StreamRequestHandler):
+    """Answers any request with the stream, chunked, an event and a half at a time."""
+
+    def handle(self) -> None:
+        length = 0
+        while (line := self.rfile.readline()) not in (b"\r\n", b""):
+            if line.lower().startswith(b"content-length:"):
+                length = int(line.split(b":")[1])
+        self.rfile.read(length)
+        self.wfile.write(
+            b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\nconnection: close\r\n\r\n"
+        )
+        body = b": hi\n\n" + sse(*CHUNKS)
+        for place in range(0, len(body), 200):
+            piece = body[place : place + 200]
+            self.wfile.write(b"%x\r\n%b\r\n" % (len(piece), piece))
+            self.wfile.flush()
+        self.wfile.write(b"0\r\n\r\n")
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
+        server.daemon_threads = True
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+        thread.join()
+
+
+async def test_httpx(url: str) -> None:
+    async with httpx.AsyncClient() as client:
+        async with client.stream("POST", url, json={}) as response:
+            assert (await accumulate(response)).to_dict() == WANTED
+        async with client.stream("POST", url, json={}) as response, stream(response) as chunks:
+            assert [item.text async for item in chunks] == ["Hel", "lo ", "é😀", ""]
+        assert (await accumulate(await client.post(url, json={}))).to_dict() == WANTED
+
+
+@pytest.mark.parametrize(
+    "anyio_backend", [("asyncio", {}), ("asyncio", {"use_uvloop": True})], ids=["asyncio", "uvloop"]
+)
+async def test_aiohttp(anyio_backend: Any, url: str) -> None:
+    async with aiohttp.ClientSession() as session:
+        async with session.post(url, json={}) as response:
+            assert (await accumulate(response)).to_dict() == WANTED
+        async with session.post(url, json={}) as response, stream(response.content) as chunks:
+            assert [item.text async for item in chunks] == ["Hel", "lo ", "é😀", ""]
+        request = session.post(url, json={})
+        with pytest.raises(TypeError, match="await it first"):
+            await accumulate(request)
+        (await request).close()
+
+
+async def test_openai(url: str) -> None:
+    async with AsyncOpenAI(api_key="k", base_url=url) as client:
+        assert (await accumulate(await client.chat.completions.create(**ASK))).to_dict() == WANTED
+        async with client.chat.completions.with_streaming_response.create(**ASK) as response:
+            assert (await accumulate(response)).to_dict() == WANTED
+        assert (await accumulate(await client.chat.completions.with_raw_response.create(**ASK))).to_dict() == WANTED
+
+
+def test_blocking(url: str) -> None:
+    with httpx.Client() as client, client.stream("POST", url, json={}) as response:
+        assert accumulate_sync(response).to_dict() == WANTED
+    with OpenAI(api_key="k", base_url=url) as openai:
+        assert accumulate_sync(openai.chat.completions.create(**ASK)).to_dict() == WANTED
+        with openai.chat.completions.with_streaming_response.create(**ASK) as streamed:
+            assert accumulate_sync(streamed).to_dict() == WANTED
+        assert accumulate_sync(openai.chat.completions.with_raw_response.create(**ASK)).to_dict() == WANTED

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import httpx
+import openai
 import pytest
 
 from streamagg import REPAIRS, Limits
@@ -32,6 +36,30 @@ def test_code_block_runs(number: int, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     for line in re.findall(r"  # prints: (.*)$", PYTHON[number], re.MULTILINE):
         assert line in done.stdout, done.stdout
+
+
+@pytest.mark.anyio
+async def test_examples_with_clients() -> None:
+    """The functions of the README that ask a server, asking one."""
+    names: dict[str, Any] = {}
+    exec(next(code for code in PYTHON if "async def ask(" in code), names)
+    body = (ROOT / "tests" / "data" / "weather.sse").read_bytes()
+    asked = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(json.loads(request.content))
+        return httpx.Response(200, content=body)
+
+    async with httpx.AsyncClient(transport=httpx.MockTransport(answer), base_url="http://test") as client:
+        request = {"model": "m", "messages": []}
+        for response in (
+            await names["ask"](client, request),
+            await names["ask_openai"](
+                openai.AsyncOpenAI(api_key="k", base_url="http://test", http_client=client), request
+            ),
+        ):
+            assert response.usage.total_tokens == 139
+    assert [item["stream_options"] for item in asked] == [{"include_usage": True}] * 2
 
 
 def test_there_is_code_to_run() -> None:

@@ -325,7 +325,7 @@ class TestErrorsInTheStream:
     def test_what_is_neither_object_nor_string_is_an_unknown_field(self, unknown: Any) -> None:
         item = chunk({"content": "x"}, finish="stop", error=unknown)
         item["choices"][0]["error"] = unknown
-        response, error, _ = outcome([sse(item)])
+        response, error, _ = outcome([sse(chunk({"content": ""}), item)])
         assert response is not None
         assert (response["error"], response["choices"][0]["error"], error) == (unknown, unknown, None)
 

@@ -278,26 +278,31 @@ class Accumulator:
             raise self._refused(error, _shown(value)) from error
 
     def _merge(self, chunk: ChatCompletionChunk | Sentinel, data: bytes, weight: int = 0) -> None:
-        if isinstance(chunk, Sentinel):
+        if type(chunk) is not ChatCompletionChunk:
             self.done = chunk is Sentinel.DONE
             self._oddity = self._oddity or data
-        elif chunk.choices is None and _is_error(chunk.error):
-            raise ProviderError(chunk.error)
-        else:
-            self._merger.add(chunk, weight or len(data))
-        for kind in self._heard:
-            self._note(kind)
-        self._heard.clear()
-        if isinstance(chunk, Sentinel):
+            self._count_heard()
             return
+        if chunk.choices is None and _is_error(chunk.error):
+            raise ProviderError(chunk.error)
+        plain = self._merger.add(chunk, weight or len(data))
         self._whole = False
+        if self._heard:
+            self._count_heard()
         if self.deliver is not None:
             self.deliver(mended(chunk) if self._reader.has_surrogates else _apart(chunk))
         if chunk.error is not None and _is_error(chunk.error):
             raise ProviderError(chunk.error)
-        for choice in chunk.choices or ():
-            if choice.error is not None and _is_error(choice.error):
-                raise ProviderError(choice.error)
+        if not plain:
+            for choice in chunk.choices or ():
+                if _is_error(choice.error):
+                    raise ProviderError(choice.error)
+
+    def _count_heard(self) -> None:
+        """What was in hand is merged: the repairs that reading it needed count now."""
+        for kind in self._heard:
+            self._note(kind)
+        self._heard.clear()
 
     # ------------------------------------------------------------------ bodies that are no event stream
 

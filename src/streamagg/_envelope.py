@@ -184,7 +184,7 @@ class Envelopes:
         assert envelope is not None  # one is ready
         if self._comments:  # where a server keeps alive so, most lines may be comments
             lines = [line for line in lines if not line or line[0] != _COLON]
-        before = [len(each.text.tail) for each in order]
+        before = [len(each.text.tail) for each in order] if len(order) > 1 else [len(envelope.text.tail)]
         head, tail, start, cut, opened = envelope.head, envelope.tail, envelope.start, envelope.cut, envelope.open
         append, kept, many = envelope.append, envelope.kept, len(order) > 1
         held: str | None = None
@@ -231,11 +231,12 @@ class Envelopes:
         self._next = envelope
         taken = 0
         for each, count in zip(order, before, strict=True):
-            new = each.text.tail[count:]
+            text = each.text
+            new = text.tail[count:]
             taken += len(new)
             self._merger.size += sum(map(len, new))
-            if len(each.text.tail) >= each.text.wait:
-                each.text.fold()
+            if count + len(new) >= text.wait:
+                text.fold()
         self._hits += taken
         return taken, left
 
@@ -327,14 +328,14 @@ def _decode_p(raw: bytes) -> str:
 def _is_repeatable(chunk: ChatCompletionChunk, merger: Merger) -> bool:
     """Whether merging the chunk again, but for its holes, would change nothing and need no repair."""
     choices = chunk.choices
-    if not choices or len(choices) > 1 or chunk.error is not None or chunk.x_groq is not None:
+    if not choices or len(choices) > 1:
         return False
     choice, delta = choices[0], choices[0].delta
     return (
-        delta is not None
-        and choice.index is not None
+        choice.logprobs is None
         and not choice.finish_reason
-        and choice.logprobs is None
+        and delta is not None
+        and choice.index is not None
         and choice.message is None
         and choice.usage is None
         and choice.error is None
@@ -347,6 +348,8 @@ def _is_repeatable(chunk: ChatCompletionChunk, merger: Merger) -> bool:
         and delta.audio is None
         and not delta.extra
         and not isinstance(delta.token_id, (dict, list))
+        and chunk.error is None
+        and chunk.x_groq is None
         and (not chunk.id or chunk.id == merger.fields.get("id"))
         and (chunk.p is None or _ALPHABET.startswith(chunk.p))
         and _text_name(delta) is not None

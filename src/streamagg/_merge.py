@@ -39,11 +39,14 @@ class Merger:
         self._limits = limits
         self._note = note
         self._strict = strict
+        self._last = ChatCompletionChunk()  # the last chunk whose own fields were merged without a repair
 
-    def add(self, chunk: ChatCompletionChunk, weight: int) -> None:
+    def add(self, chunk: ChatCompletionChunk, weight: int) -> bool:
         """Merge one chunk; `weight` is what it may add to the size at most: the length of its JSON.
 
-        Where it passes a limit, or needs a repair when strict, nothing changes.
+        Where it passes a limit, or needs a repair when strict, nothing changes. Returns whether the
+        chunk was of the kind that nearly all are, whose choice brings text, calls, logprobs and a
+        finish reason alone, and so no error.
         """
         if self.size + weight > self._limits.response_size:
             raise LimitError("response_size", self._limits.response_size)
@@ -60,36 +63,40 @@ class Merger:
                         self.size += other(self.fields, name, value)
                 if chunk.usage is not None:
                     self.size += self.usage.add(chunk.usage, alone=False)
-                return
+                return True
         self._add_any(chunk, weight)
+        return False
 
     def _is_known(self, chunk: ChatCompletionChunk) -> bool:
-        """Whether a chunk says nothing of itself that has not been said, but usage and unknown fields."""
-        fields = self.fields
+        """Whether a chunk says of itself just what the last one said, but for usage and unknown fields."""
+        last = self._last
         return (
-            chunk.id == fields.get("id")
-            and chunk.model == fields.get("model")
-            and chunk.system_fingerprint == fields.get("system_fingerprint")
-            and chunk.service_tier == fields.get("service_tier")
-            and (chunk.created == fields.get("created") or bool(fields.get("created")))
-            and chunk.p is None
+            chunk.id == last.id
+            and chunk.model == last.model
+            and chunk.created == last.created
+            and chunk.system_fingerprint == last.system_fingerprint
+            and chunk.service_tier == last.service_tier
             and chunk.provider is None
+            and chunk.signature is None
+            and chunk.response_hash is None
+            and chunk.p is None
             and chunk.citations is None
             and chunk.search_results is None
             and chunk.prompt_filter_results is None
             and chunk.timings is None
             and chunk.prompt_token_ids is None
-            and chunk.signature is None
-            and chunk.response_hash is None
             and chunk.model_id is None
             and chunk.model_version is None
             and chunk.created_at is None
+            and chunk.error is None
         )
 
     def _add_fields(self, chunk: ChatCompletionChunk) -> None:
         """Merge what a chunk says beside its choices and usage."""
         if chunk.id and self.fields.get("id", chunk.id) not in ("", chunk.id):
             self._note("id_changed")
+        else:
+            self._last = chunk
         self.size += OF_CHUNK.merge(self.fields, chunk)
 
     def _add_any(self, chunk: ChatCompletionChunk, weight: int) -> None:

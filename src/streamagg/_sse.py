@@ -205,11 +205,14 @@ class SSEDecoder:
                 elif (stray := self._read_field(line)) is not None:
                     found.append(stray)
             elif data:
-                found.append(self._dispatched())
-                self._committed_id = self._id
-                self._end_block()
+                if len(data) == 1 and not self._block_open and not self._id:  # as nearly all are
+                    found.append(data.pop())
+                else:
+                    found.append(self._dispatched())
+                    self._committed_id = self._id
+                    self._end_block()
                 self._fields_seen = True
-                before = 0
+                before = self._data_size = 0
             elif self._block_open:
                 self._committed_id = self._id
                 self._end_block()

@@ -8,6 +8,7 @@ when strict, needs a repair) and raises then, with nothing changed; after that e
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from ._choice import ChoiceState
 from ._chunk import (
@@ -39,7 +40,7 @@ class Merger:
         self._limits = limits
         self._note = note
         self._strict = strict
-        self._last = ChatCompletionChunk()  # the last chunk whose own fields were merged without a repair
+        self._last: tuple[Any, ...] = ()  # what the last chunk to be merged so said of itself, without a repair
 
     def add(self, chunk: ChatCompletionChunk, weight: int) -> bool:
         """Merge one chunk; `weight` is what it may add to the size at most: the length of its JSON.
@@ -69,13 +70,8 @@ class Merger:
 
     def _is_known(self, chunk: ChatCompletionChunk) -> bool:
         """Whether a chunk says of itself just what the last one said, but for usage and unknown fields."""
-        last = self._last
         return (
-            chunk.id == last.id
-            and chunk.model == last.model
-            and chunk.created == last.created
-            and chunk.system_fingerprint == last.system_fingerprint
-            and chunk.service_tier == last.service_tier
+            (chunk.id, chunk.model, chunk.created, chunk.system_fingerprint, chunk.service_tier) == self._last
             and chunk.provider is None
             and chunk.signature is None
             and chunk.response_hash is None
@@ -96,7 +92,7 @@ class Merger:
         if chunk.id and self.fields.get("id", chunk.id) not in ("", chunk.id):
             self._note("id_changed")
         else:
-            self._last = chunk
+            self._last = (chunk.id, chunk.model, chunk.created, chunk.system_fingerprint, chunk.service_tier)
         self.size += OF_CHUNK.merge(self.fields, chunk)
 
     def _add_any(self, chunk: ChatCompletionChunk, weight: int) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-_FEW = 64
+_FEW = 16
 _MANY = 16384
+_PER_FRAGMENT = 64
+"""What a waiting fragment costs beside its text, in bytes, more or less."""
 
 
 class Growing:
@@ -21,8 +23,8 @@ class Text(Growing):
     """Fragments in a list, joined into `head` now and then.
 
     A fragment of a few letters costs some 60 bytes as an object of its own, so a million of them
-    would hold ten times their text; joining at every fragment would be quadratic. The number that
-    may wait doubles with each join, from 64 to 16,384 (1 MiB).
+    would hold ten times their text; joining at every fragment would be quadratic. As many may wait
+    as cost what the joined text does: from 16 to 16,384 (1 MiB), so that each join adds a fixed part.
     """
 
     __slots__ = ("head", "tail", "wait")
@@ -39,9 +41,9 @@ class Text(Growing):
             self.fold()
 
     def fold(self) -> None:
-        """Join what waits, and let more wait the next time."""
+        """Join what waits, and let more wait the longer the text is."""
         self.value()
-        self.wait = min(2 * self.wait, _MANY)
+        self.wait = max(_FEW, min(len(self.head) // _PER_FRAGMENT, _MANY))
 
     def value(self) -> str:
         """The whole text; costs what came since the last call."""

@@ -63,6 +63,11 @@ def chunks_of(variant: str) -> list[Any]:
             return [chunk({"content": word}, index=n % 4) for n, word in enumerate(words)]
         case "choices at random":
             return [chunk({"content": word}, index=dice.randint(0, 3)) for word in words]
+        case "a vendor's numbers":
+            return [
+                chunk({"content": w}, step_ms=n / 8, last=n % 2 == 0, node=f"n{n}", fixed=[1])
+                for n, w in enumerate(words)
+            ]
         case "a vendor's constant":
             return [chunk({"content": word}, vendor={"region": "eu", "n": [1]}) for word in words]
     raise AssertionError(variant)
@@ -70,7 +75,7 @@ def chunks_of(variant: str) -> list[Any]:
 
 VARIANTS = [
     "content", "reasoning", "reasoning_content", "refusal", "role on every chunk", "reasoning then content", "arguments", "obfuscation",
-    "obfuscation first", "p", "signatures", "running usage", "usage with details", "choices in turn", "choices at random", "a vendor's constant",
+    "obfuscation first", "p", "signatures", "running usage", "usage with details", "choices in turn", "choices at random", "a vendor's constant", "a vendor's numbers",
 ]  # fmt: skip
 
 
@@ -220,6 +225,9 @@ def test_what_stands_around_an_event(between: bytes) -> None:
         chunk({"content": "x"}, system_fingerprint="fp"),
         chunk({"content": "x", "role": "tool"}),
         chunk({"content": "x"}, provider="other"),
+        chunk({"content": "x"}, vendor={"k": 1}),
+        chunk({"content": "x"}, signature={"k": 1}),
+        chunk({"content": "x"}, signature=None),
         chunk({"content": "x"}, index=1),
         chunk({"content": None}),
         chunk({"content": ""}),

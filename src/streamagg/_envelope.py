@@ -31,16 +31,21 @@ from ._chunk import ChatCompletionChunk, ChatCompletionChunkDelta, ChatCompletio
 from ._lenient import Unreadable, parse, to_struct
 from ._merge import Merger
 from ._response import CompletionUsage
+from ._rules import other
+from ._struct import Extra
 from ._text import Text
 
 _decode_strictly = msgspec.json.Decoder(ChatCompletionChunk).decode
 _decode_text: Callable[[bytes], str] = msgspec.json.Decoder(str).decode
+_decode_any = msgspec.json.Decoder().decode
 _decode_usage = msgspec.json.Decoder(CompletionUsage).decode
 
 _TEXT, _PADDING, _LAST, _USAGE = range(4)
 
 _COLON = 58
 
+_MOST_HOLES = 8
+"""How many holes an envelope may have: past some, decoding the whole is as quick."""
 _MOST = 64
 """How many envelopes a stream may have: one for each of so many choices."""
 _WORTH = 4
@@ -96,7 +101,7 @@ class Envelope:
             if name == "usage":
                 merger.size += merger.usage.add(self.values[place], alone=False)
             else:
-                merger.fields[name] = self.values[place]
+                merger.size += other(merger.fields, name, self.values[place])
 
 
 def _opener(start: int, cut: int, gaps: list[bytes], holes: list[Hole], values: list[Any]) -> Callable[[bytes], str]:
@@ -134,7 +139,8 @@ class Envelopes:
         self._order: list[Envelope] = []
         self._by_choice: dict[int | None, Envelope] = {}
         self._shell: ChatCompletionChunk | None = None
-        self._next: Envelope | None = None
+        self._by_head: dict[int, dict[bytes, Envelope]] = {}
+        self._only: Envelope | None = None  # the envelope, where there is but one
         self._comments = False
         self._hits = 0
         self._wait = 1
@@ -147,7 +153,7 @@ class Envelopes:
 
         As `take`, for input that stands between two events.
         """
-        envelope = self._next
+        envelope = self._only or self._fitting(data)
         if envelope is None or not (data.startswith(envelope.head) and data.endswith(envelope.end)):
             return False
         try:
@@ -165,14 +171,14 @@ class Envelopes:
         waiting = envelope.text
         if len(waiting.tail) >= waiting.wait:
             waiting.fold()
-        if len(self._order) > 1:
-            self._next = self._after(envelope)
         return True
 
-    def _after(self, envelope: Envelope) -> Envelope:
-        """The envelope to try next: choices take turns."""
-        order = self._order
-        return order[(order.index(envelope) + 1) % len(order)]
+    def _fitting(self, line: bytes) -> Envelope | None:
+        """Of several envelopes the one that a line, or a slice, has the head of."""
+        for length, envelopes in self._by_head.items():
+            if (envelope := envelopes.get(line[:length])) is not None:
+                return envelope
+        return None
 
     def take(self, lines: list[bytes]) -> tuple[int, list[bytes]]:
         """Merge the events that fit, from the first line on, up to one that does not.
@@ -180,13 +186,13 @@ class Envelopes:
         The lines must begin between two events. Returns how many events were merged, and the lines
         that are left: none of theirs was looked at.
         """
-        order, envelope = self._order, self._next
-        assert envelope is not None  # one is ready
+        envelope = self._only or self._order[0]
+        only = self._only is not None
         if self._comments:  # where a server keeps alive so, most lines may be comments
             lines = [line for line in lines if not line or line[0] != _COLON]
-        before = [len(each.text.tail) for each in order] if len(order) > 1 else [len(envelope.text.tail)]
+        before = [len(each.text.tail) for each in self._order]
         head, tail, start, cut, opened = envelope.head, envelope.tail, envelope.start, envelope.cut, envelope.open
-        append, kept, many = envelope.append, envelope.kept, len(order) > 1
+        append, kept = envelope.append, envelope.kept
         held: str | None = None
         held_line = b""
         left: list[bytes] = []
@@ -198,39 +204,29 @@ class Envelopes:
                     held = None
                     if kept:
                         envelope.merge_others(self._merger)
-                    if many:
-                        envelope = self._after(envelope)
-                        head, tail, start, cut = envelope.head, envelope.tail, envelope.start, envelope.cut
-                        append, kept, opened = envelope.append, envelope.kept, envelope.open
-                continue
-            if held is None and line.startswith(head) and line.endswith(tail):
-                try:
-                    held = _decode_text(line[start:cut]) if opened is None else opened(line)
-                except ValueError:
+            elif held is None and (only or (envelope := self._fitting(line) or envelope)):
+                if not only:
+                    head, tail, start, cut = envelope.head, envelope.tail, envelope.start, envelope.cut
+                    append, kept, opened = envelope.append, envelope.kept, envelope.open
+                if line.startswith(head) and line.endswith(tail):
+                    try:
+                        held = _decode_text(line[start:cut]) if opened is None else opened(line)
+                        held_line = line
+                        continue
+                    except ValueError:
+                        pass
+                if not line.startswith(b":"):
                     left = [line, *rest]
                     break
-                held_line = line
-            elif line.startswith(b":"):
                 self._comments = True
-            elif held is not None:
+            elif not line.startswith(b":"):
                 left = [held_line, line, *rest]
                 held = None
                 break
-            else:
-                fitting = next((each for each in order if each.fits(line)), None) if many else None
-                if fitting is None:
-                    left = [line, *rest]
-                    break
-                envelope = fitting
-                head, tail, start, cut = envelope.head, envelope.tail, envelope.start, envelope.cut
-                append, kept, opened = envelope.append, envelope.kept, envelope.open
-                held = _decode_text(line[start:cut]) if opened is None else opened(line)
-                held_line = line
         if held is not None:  # its blank line has not come yet
             left = [held_line]
-        self._next = envelope
         taken = 0
-        for each, count in zip(order, before, strict=True):
+        for each, count in zip(self._order, before, strict=True):
             text = each.text
             new = text.tail[count:]
             taken += len(new)
@@ -244,8 +240,9 @@ class Envelopes:
         """Something came that the envelopes do not know of."""
         self._order.clear()
         self._by_choice.clear()
+        self._by_head.clear()
         self._shell = None
-        self._next = None
+        self._only = None
         self.ready = False
 
     def learn(self, chunk: ChatCompletionChunk, data: bytes, lead: bytes) -> None:
@@ -281,7 +278,8 @@ class Envelopes:
         self._shell = shell
         self._by_choice[index] = envelope
         self._order.append(envelope)
-        self._next = self._after(envelope)
+        self._by_head.setdefault(envelope.start, {})[envelope.head] = envelope
+        self._only = envelope if len(self._order) == 1 else None
         self.ready = True
 
     def _put_off(self) -> None:
@@ -309,12 +307,21 @@ def _decode_chunk(data: bytes) -> ChatCompletionChunk:
 
 
 _STRING = rb'"(?:[^"\\]|\\.)*"'
+_SINGLE = rb'"(?:[^"\\]|\\.)*"|-?[0-9][0-9.eE+-]*|true|false'
 _OBJECT = rb"\{[^{}]*(?:\{[^{}]*\}[^{}]*)*\}"
 _PROBE = '"\\,:{}[]\x00é😀'
 _PROBE_USAGE = CompletionUsage(prompt_tokens=987654321, total_tokens=1)
 _ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789"
 
 _TEXTS = ("content", "reasoning_content", "reasoning", "refusal")
+
+
+def _decode_single(raw: bytes) -> Any:
+    """A string, a number or a boolean, of which the last one counts."""
+    value = _decode_any(raw)
+    if value is None or isinstance(value, (dict, list)):
+        raise ValueError(value)
+    return value
 
 
 def _decode_p(raw: bytes) -> str:
@@ -387,6 +394,7 @@ def _shell(chunk: ChatCompletionChunk) -> ChatCompletionChunk:
     shell = msgspec.structs.replace(chunk, choices=None, id=None, created=None, model=None)
     shell.usage = shell.obfuscation = shell.p = None
     shell.signature = shell.response_hash = None
+    shell.extra = Extra((name, value) for name, value in chunk.extra.items() if isinstance(value, (dict, list)))
     return shell
 
 
@@ -407,8 +415,11 @@ def _made(chunk: ChatCompletionChunk, data: bytes, lead: bytes, merger: Merger) 
     if text is None:
         return None
     wanted: list[tuple[int, str, Callable[[bytes], Any]]] = [(_TEXT, name, _decode_text)]
-    signed = (field for field in ("signature", "response_hash") if isinstance(getattr(chunk, field), str))
-    wanted.extend((_LAST, field, _decode_text) for field in signed)
+    named = {"signature": chunk.signature, "response_hash": chunk.response_hash, **chunk.extra}
+    single = (field for field, value in named.items() if value is not None and not isinstance(value, (dict, list)))
+    wanted.extend((_LAST, field, _decode_single) for field in single)
+    if len(wanted) > _MOST_HOLES:
+        return None
     if chunk.obfuscation is not None:
         wanted.append((_PADDING, "obfuscation", _decode_text))
     if chunk.p is not None:
@@ -429,7 +440,8 @@ def _found(data: bytes, kind: int, name: str, decode: Callable[[bytes], Any]) ->
     """Where a field's value stands: the place where another value changes that field and nothing else."""
     probe: Any = _PROBE_USAGE if kind == _USAGE else "abc" if name == "p" else _PROBE
     raw = msgspec.json.encode(probe)
-    pattern = rb'"%b"\s*:\s*(%b)' % (name.encode(), _OBJECT if kind == _USAGE else _STRING)
+    value = {_USAGE: _OBJECT, _LAST: _SINGLE}.get(kind, _STRING)
+    pattern = rb'"%b"\s*:\s*(%b)' % (re.escape(name.encode("utf-8", "replace")), value)
     for match in re.finditer(pattern, data):
         start, end = match.span(1)
         try:
@@ -448,5 +460,8 @@ def _with(chunk: ChatCompletionChunk, kind: int, name: str, value: Any) -> ChatC
         target = chunk.choices[0].delta
         if name == "arguments":
             target = target.tool_calls[0].function
-    setattr(target, name, value)
+    if name in chunk.extra and kind == _LAST:
+        chunk.extra = Extra({**chunk.extra, name: value})
+    else:
+        setattr(target, name, value)
     return chunk

@@ -32,6 +32,9 @@ def merge_object(into: dict[str, Any], new: dict[str, Any]) -> int:
 def replace(into: dict[str, Any], name: str, value: Any) -> int:
     """Let `value` stand at `name`; returns by how much `into` grew."""
     before = into.get(name)
+    if type(value) is str and type(before) is str:
+        into[name] = value
+        return len(value) - len(before)
     if before is None:
         into[name] = taken(value)
         return len(name) + weigh(value)

@@ -7,7 +7,7 @@ figure. Garbage collection is on, as in a normal program.
 
 from __future__ import annotations
 
-import gc
+import ctypes
 import json
 import os
 import resource
@@ -16,11 +16,12 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 _RSS_UNIT = 1 if sys.platform == "darwin" else 1024  # what `ru_maxrss` counts in
-_FLOOR_RUNS = 3
+_FLOOR_RUNS = 2
 
 
 class Failed(Exception):
@@ -59,23 +60,34 @@ def side_by_side(
     *,
     first: float,
     budget: float,
-    most: int = 31,
+    most: int = 101,
 ) -> Timing:
     """Time both in turns, for `budget` seconds of rounds at the most, and at least once.
 
     `first` is what a run before took: one that exceeded the budget is the measurement.
     """
     floor()  # warm-up
+    last = first
     subjects: list[float] = []
     floors: list[float] = []
     end = time.monotonic() + budget
     while True:
-        floors.append(statistics.median(cpu_time(floor) for _ in range(_FLOOR_RUNS)))
-        subjects.append(first if first > budget else cpu_time(subject))
+        before = _floor_time(floor, last)
+        last = first if first > budget else cpu_time(subject)
+        subjects.append(last)
+        floors.append((before + _floor_time(floor, last)) / 2)
         if first > budget or len(subjects) == most or time.monotonic() > end:
             break
     ratios = [mine / its for mine, its in zip(subjects, floors, strict=True)]
     return Timing(statistics.median(subjects), statistics.median(floors), statistics.median(ratios), len(ratios))
+
+
+def _floor_time(floor: Callable[[], Any], beside: float) -> float:
+    """The floor's time; taken for some while where it stands beside a long run, as the machine's speed varies."""
+    times = [cpu_time(floor)]
+    while len(times) < _FLOOR_RUNS or sum(times) < beside / 20:
+        times.append(cpu_time(floor))
+    return statistics.median(times)
 
 
 def decode_all(decode: Callable[[bytes], Any], payloads: Iterable[bytes]) -> None:
@@ -98,6 +110,7 @@ def in_child(task: Callable[[], Any], seconds: int = 120) -> Any:
     What it does to memory is its own, and its peak begins where this process stands. Raises `Failed`
     where the task raises, dies, or takes longer than `seconds`.
     """
+    _trim()
     ours, its = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -119,8 +132,13 @@ def in_child(task: Callable[[], Any], seconds: int = 120) -> Any:
     return outcome["result"]
 
 
+def _trim() -> None:
+    """Give free memory back to the system where the C library can, so that a child has none to fill first."""
+    with suppress(AttributeError, OSError):
+        ctypes.CDLL(None).malloc_trim(0)
+
+
 def _outcome(task: Callable[[], Any]) -> dict[str, Any]:
-    gc.collect()
     try:
         return {"result": task()}
     except Exception as error:
@@ -130,4 +148,3 @@ def _outcome(task: Callable[[], Any]) -> dict[str, Any]:
 def reason_of(error: BaseException) -> str:
     """An exception in one line."""
     return f"{type(error).__name__}: {error}".split("\n")[0][:200]
-

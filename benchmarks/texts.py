@@ -19,7 +19,7 @@ ENGLISH = (
 CODE = (
     '```python\ndef read(path: str) -> str:\n    """Return the text of `path`."""\n    with open(path) as file:\n'
     '        return file.read().replace("\\r\\n", "\\n")\n```\n\n',
-    "```js\nconst rows = text.split('\\n').map((line) => line.split('\\t'));\nconsole.log(`${rows.length} rows`);\n```\n",
+    "```js\nconst rows = text.split('\\n').map((row) => row.split('\\t'));\nconsole.log(`${rows.length} rows`);\n```\n",
     '```sh\ngrep -rn "TODO\\b" src/ | awk -F: \'{ print $1 ":" $2 }\' | sort -u\n```\n',
     'Set `PATH_PATTERN = r"C:\\\\Users\\\\(\\w+)\\\\"` and match it against `"C:\\\\Users\\\\ada\\\\notes.txt"`. ',
 )

@@ -10,12 +10,14 @@ os.environ["LANGSMITH_TRACING"] = "false"
 import httpx
 from langchain_core.messages import AIMessageChunk
 from langchain_openai import ChatOpenAI
+from pydantic import SecretStr
 
 from ..inputs import Json
 from .replay import Replay
 
 _replay = Replay()
-_model = ChatOpenAI(model="gpt-4o", api_key="none", http_client=httpx.Client(transport=_replay), stream_usage=True)
+_key = SecretStr("none")
+_model = ChatOpenAI(model="gpt-4o", api_key=_key, http_client=httpx.Client(transport=_replay), stream_usage=True)
 
 
 def collect(reads: list[bytes]) -> Any:

@@ -23,4 +23,5 @@ def collect(reads: list[bytes]) -> Any:
 
 
 def wire(response: Any) -> Json:
-    return response.model_dump(mode="json")
+    plain: Json = response.model_dump(mode="json")
+    return plain

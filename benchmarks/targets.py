@@ -1,0 +1,161 @@
+"""The figures to reach, and what was reached: the worst place counts, or else the row says what does."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from .inputs import KINDS
+
+Results = dict[str, Any]
+Row = dict[str, Any]
+Figure = tuple[float, str]
+"""A figure and where it was measured."""
+
+MIB = 2**20
+
+
+def targets(results: Results) -> list[Row]:
+    """A row for each target: what it is, its bound, what was reached; `met` is None where nothing was measured."""
+    return list(_targets(results))
+
+
+def _targets(results: Results) -> Iterator[Row]:
+    own = list(_ratios(results, "streamagg"))
+    yield _at_most(
+        "cases 1 and 2: bytes to response, times the bare decode loop (the wish is 0.8)", 1.0, _of(own, 1, 2)
+    )
+    yield _at_most("cases 3 and 4: the same", 1.5, _of(own, 3, 4))
+    yield _at_most("case 5 at 64 KiB reads: the same", 2.0, _of(own, 5, delivery="64-KiB"))
+    yield _at_most("case 5, every comment a read of its own: the same", 5.0, _of(own, 5, delivery="comment"))
+    yield _at_most("case 6: the same", 5.0, _of(own, 6))
+    for library, bound in (
+        ("openai-stream", 250),
+        ("litellm", 60),
+        ("langchain-openai", 60),
+        ("pydantic-ai", 60),
+        ("orjson", 2.5),
+    ):
+        yield _typical(f"{library} on case 1: times slower than streamagg", bound, list(_slower(results, library)))
+    yield _at_most(
+        "end to end, aiohttp, one event per read: accumulating, times reading alone",
+        1.4,
+        _end_to_end(
+            results, [("aiohttp", "paced"), ("aiohttp-chunks", "burst")], lambda row: row["to_read"]["accumulate"]
+        ),
+    )
+    yield _at_least(
+        "end to end, openai client at full speed: `.stream()`, times raw response and streamagg",
+        15,
+        _end_to_end(results, [("openai", "burst")], lambda row: row["stream_to_accumulate"]),
+    )
+    yield _at_most("growth: time per chunk at the largest size, times that at 10,000", 1.15, _growth_time(results))
+    yield _at_most("growth: peak memory less 2 MiB, times the answer", 1.5, _growth_memory(results))
+    yield _at_most("crowd: bytes held per open stream beyond its text", 4096, _crowd(results))
+    stream = list(_ratios(results, "streamagg-stream"))
+    yield _at_most(
+        "cases 1 to 4: `stream_sync`, typed chunks, times the bare decode loop", 2.0, _of(stream, 1, 2, 3, 4)
+    )
+    yield _framing(results)
+
+
+# ------------------------------------------------------------------ verdicts
+
+
+def _at_most(title: str, bound: float, figures: Iterable[Figure]) -> Row:
+    worst = max(figures, default=None)
+    return _row(title, f"at most {bound:g}", worst, worst and worst[0] <= bound)
+
+
+def _at_least(title: str, bound: float, figures: Iterable[Figure]) -> Row:
+    worst = min(figures, default=None)
+    return _row(title, f"at least {bound:g}", worst, worst and worst[0] >= bound)
+
+
+def _typical(title: str, bound: float, figures: list[Figure]) -> Row:
+    """As `_at_least`, by the median: single runs of slow libraries vary."""
+    if not figures:
+        return _row(title, f"at least {bound:g}", None, None)
+    middle = statistics.median(figure for figure, _ in figures)
+    lowest, where = min(figures)
+    return _row(title, f"at least {bound:g}", (middle, f"median; lowest {lowest:.3g}, {where}"), middle >= bound)
+
+
+def _row(title: str, bound: str, worst: Figure | None, met: bool | None) -> Row:
+    return {
+        "target": title,
+        "bound": bound,
+        "reached": worst and worst[0],
+        "where": worst and worst[1],
+        "met": met,
+    }
+
+
+# ------------------------------------------------------------------ figures
+
+
+def _ratios(results: Results, library: str) -> Iterator[tuple[float, Row]]:
+    for row in results["cases"]:
+        if row["library"] == library and row["state"] == "measured":
+            yield row["ratio"], row
+
+
+def _of(ratios: list[tuple[float, Row]], *numbers: int, delivery: str | None = None) -> Iterator[Figure]:
+    """The ratios of the cases with these numbers; where a comment is a read of its own only if asked for."""
+    for ratio, row in ratios:
+        named = row["delivery"] == delivery if delivery else row["delivery"] != "comment"
+        if KINDS[row["case"]].number in numbers and named:
+            yield ratio, f"{row['case']}, {row['delivery']}"
+
+
+def _slower(results: Results, library: str) -> Iterator[Figure]:
+    own = {(row["case"], row["delivery"]): ratio for ratio, row in _ratios(results, "streamagg")}
+    for ratio, row in _ratios(results, library):
+        place = row["case"], row["delivery"]
+        if KINDS[row["case"]].number == 1 and place in own:
+            yield ratio / own[place], ", ".join(place)
+
+
+def _end_to_end(results: Results, places: list[tuple[str, str]], figure: Callable[[Row], float]) -> Iterator[Figure]:
+    for row in results["end_to_end"]:
+        if row["state"] == "measured" and (row["client"], row["pace"]) in places:
+            yield figure(row), f"{row['client']}, {row['pace']}"
+
+
+def _growth_time(results: Results) -> Iterator[Figure]:
+    rows = {(row["kind"], row["chunks"]): row for row in results["growth"] if row["state"] == "measured"}
+    for kind in sorted({kind for kind, _ in rows}):
+        largest = max(size for other, size in rows if other == kind)
+        if (kind, 10_000) in rows:
+            yield rows[kind, largest]["ratio"] / rows[kind, 10_000]["ratio"], f"{kind}, {largest:,}"
+
+
+def _growth_memory(results: Results) -> Iterator[Figure]:
+    for row in results["growth"]:
+        if row["state"] == "measured":
+            beyond = max(0, row["peak_bytes"] - 2 * MIB)
+            yield beyond / row["answer_bytes"], f"{row['kind']}, {row['chunks']:,}"
+
+
+def _crowd(results: Results) -> Iterator[Figure]:
+    for row in results["crowd"]:
+        if row["state"] == "measured":
+            yield from ((held, f"after {count} chunks") for count, held in row["held_per_stream"].items())
+
+
+def _framing(results: Results) -> Row:
+    speeds = {
+        row["parser"]: row["events_per_second"]
+        for row in results["framing"]
+        if row["state"] == "measured" and row["input"] == "small"
+    }
+    own = speeds.pop("streamagg", None)
+    title = "framing: small events a second"
+    bound = "at least 1,200,000, or 1.5 times the quickest other"
+    if own is None:
+        return _row(title, bound, None, None)
+    quickest = max(speeds, key=speeds.__getitem__, default=None)
+    beside = f"{own / speeds[quickest]:.2f} times {quickest}" if quickest else "no other measured"
+    met = own >= 1.2e6 or (quickest is not None and own >= 1.5 * speeds[quickest])
+    return _row(title, bound, (own, beside), met)

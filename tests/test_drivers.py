@@ -420,6 +420,19 @@ class TestStream:
                 item.id = "ruined"
             assert chunks.response().to_dict() == WANTED
 
+    def test_logprobs_of_chunks_are_independent_too(self) -> None:
+        item = chunk({"content": "a"}, finish="stop")
+        item["choices"][0]["logprobs"] = {"content": [{"token": "a", "bytes": [97], "x": {"y": 1}}]}
+        for source in (sse(item, item), [item, item]):
+            with stream_sync(source) as chunks:
+                for each in chunks:
+                    entry = each.choices[0].logprobs.content[0]  # type: ignore[index,union-attr]
+                    entry.token = "ruined"
+                    entry.bytes.append(0)  # type: ignore[union-attr]
+                    entry.extra["x"]["y"] = 0
+            assert chunks.response().to_dict() == merged(item, item)
+            assert chunks.repairs == {}
+
     async def test_snapshot_at_any_time_response_at_the_end(self) -> None:
         async with stream(CHUNKS) as chunks:
             assert chunks.snapshot() is None

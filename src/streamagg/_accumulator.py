@@ -196,7 +196,8 @@ class Accumulator:
         was_clean, self._clean = self._clean, False
         lines = sse.lines(data)
         if sse.tight or self.deliver is not None or self._merger.size + sse.open_size > self._limits.response_size:
-            envelopes.end()
+            if envelopes.ready:
+                envelopes.end()
             self._take_all(sse.read_lines(lines))
             return
         while lines and not self.done:
@@ -246,7 +247,8 @@ class Accumulator:
         else:
             self._merge(chunk, data)
             if not learn:
-                self._envelopes.end()
+                if self._envelopes.ready:
+                    self._envelopes.end()
             elif isinstance(chunk, ChatCompletionChunk):
                 self._envelopes.learn(chunk, data, self._sse.lead)
 
@@ -290,13 +292,22 @@ class Accumulator:
         if self._heard:
             self._count_heard()
         if self.deliver is not None:
-            self.deliver(mended(chunk) if self._reader.has_surrogates else _apart(chunk))
+            self.deliver(mended(chunk) if self._reader.has_surrogates else self._apart(chunk, data))
         if chunk.error is not None and _is_error(chunk.error):
             raise ProviderError(chunk.error)
         if not plain:
             for choice in chunk.choices or ():
                 if _is_error(choice.error):
                     raise ProviderError(choice.error)
+
+    def _apart(self, chunk: ChatCompletionChunk, data: bytes) -> ChatCompletionChunk:
+        """The chunk to hand out, which shares nothing with the response: logprobs were taken over as they
+        are, and to read them again costs a tenth of copying them."""
+        if all(choice.logprobs is None for choice in chunk.choices or ()):
+            return chunk
+        again = self._reader.read(data) if data else copied(chunk)
+        self._heard.clear()
+        return again if isinstance(again, ChatCompletionChunk) else chunk
 
     def _count_heard(self) -> None:
         """What was in hand is merged: the repairs that reading it needed count now."""
@@ -407,12 +418,6 @@ class Accumulator:
             return "the source ended without a chunk" if self.events else "the source was empty"
         where = "inside an event" if self._lost else "without [DONE]"
         return f"the source ended {where} after {self.events} event{'s' * (self.events != 1)}, {self._merger.missing()}"
-
-
-def _apart(chunk: ChatCompletionChunk) -> ChatCompletionChunk:
-    """The chunk to hand out: logprobs alone were taken over by the response as they are."""
-    shared = any(choice.logprobs is not None for choice in chunk.choices or ())
-    return copied(chunk) if shared else chunk
 
 
 def _hint(data: bytes) -> str:

@@ -1,0 +1,42 @@
+"""The inputs of the benchmarks: their known answers are those of the reference, and of the library."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from streamagg import accumulate_sync
+
+from . import reference
+from .helpers import strip_nulls
+
+ROOT = Path(__file__).parents[1]
+
+if not (ROOT / "benchmarks").is_dir():
+    pytest.skip("needs the benchmarks beside the tests", allow_module_level=True)
+
+inputs = pytest.importorskip("benchmarks.inputs")
+reads = pytest.importorskip("benchmarks.reads")
+
+
+@pytest.mark.parametrize("name", inputs.KINDS)
+def test_answers_are_right(name: str) -> None:
+    kind = inputs.KINDS[name]
+    case = kind.case(120)
+    chunks = [json.loads(payload) for payload in case.payloads]
+    response, failed = reference.merge(chunks)
+    assert (reference.strip_nulls(response), failed) == (case.answer, False)
+    for delivery in reads.deliveries(kind):
+        slices = reads.reads_of(case, delivery)
+        assert b"".join(slices) == b"".join(case.events)
+        assert strip_nulls(accumulate_sync(slices).to_dict()) == case.answer
+
+
+@pytest.mark.parametrize("name", inputs.KINDS)
+def test_the_same_seed_gives_the_same_stream(name: str) -> None:
+    kind: Any = inputs.KINDS[name]
+    assert kind.case(50) == kind.case(50)
+    assert kind.case(50).events != kind.case(50, 1).events

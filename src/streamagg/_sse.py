@@ -89,11 +89,11 @@ class SSEDecoder:
         self._cut_matters = False  # and it was one of an event's: a cut here may have cut an event
         self._after_cr = False
         self._fields_seen = False
-        self.open_size = 0
+        self.open_size: int = 0
         """The bytes of the last slice, and of what stood open before it: what its lines come to at most."""
-        self.tight = False
+        self.tight: bool = False
         """Whether the lines of the last slice may pass the limit, so that each must be looked at."""
-        self.lead = b"data: "
+        self.lead: bytes = b"data: "
         """What stands before the data on its line: some servers leave out the space."""
         self._first_line = True
 

@@ -25,6 +25,7 @@ from ._struct import copied, mended
 from ._usage import UsageMode
 
 _SLICE = 65536  # a larger feed is read in slices, so that its lines are not all held at once
+_MISSES = 3  # after so many tries in vain the rest of a slice is read without envelopes
 _FEW_LINES = 32  # after so many the envelopes are tried again
 _DEFAULT_LIMITS = Limits()
 
@@ -110,7 +111,7 @@ class Accumulator:
             if hasattr(chunk, "chunk"):  # an event of the openai client's stream helper
                 chunk = chunk.chunk
             elif _is_event(chunk):
-                name = str(getattr(chunk, "event", None) or "").encode()
+                name = str(getattr(chunk, "event", None) or "").encode("utf-8", "replace")
                 chunk = chunk.data if chunk.data is not None else b""
         if isinstance(chunk, str):
             chunk = chunk.encode("utf-8", "surrogatepass")
@@ -200,12 +201,16 @@ class Accumulator:
                 envelopes.end()
             self._take_all(sse.read_lines(lines))
             return
+        misses = 0
         while lines and not self.done:
             if envelopes.ready and sse.between_events:
                 taken, lines = envelopes.take(lines)
                 self.events += taken
                 if not lines:
                     break
+                misses = 0 if taken else misses + 1
+                if misses == _MISSES:
+                    envelopes.end()
             few = 2 if envelopes.ready else _FEW_LINES
             self._take_all(sse.read_lines(lines[:few]), learn=True)
             lines = lines[few:]
@@ -301,9 +306,9 @@ class Accumulator:
                     raise ProviderError(choice.error)
 
     def _apart(self, chunk: ChatCompletionChunk, data: bytes) -> ChatCompletionChunk:
-        """The chunk to hand out, which shares nothing with the response: logprobs were taken over as they
-        are, and to read them again costs a tenth of copying them."""
-        if all(choice.logprobs is None for choice in chunk.choices or ()):
+        """The chunk to hand out, which shares nothing with the response: logprobs and usage were taken
+        over as they are, and to read them again costs a tenth of copying them."""
+        if chunk.usage is None and all(c.logprobs is None and c.usage is None for c in chunk.choices or ()):
             return chunk
         again = self._reader.read(data) if data else copied(chunk)
         self._heard.clear()
@@ -323,6 +328,8 @@ class Accumulator:
         line = stray.line.strip()
         if self._head and stray.first:
             self._keep(stray.line)
+        elif stray.inside and not line.startswith(b"error:"):
+            return False  # the event that stands open comes first
         elif line == b"[DONE]":
             self.done = True
         elif line.startswith(b"error:") and _is_document(line[6:]):

@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -44,6 +45,10 @@ _TEXT, _PADDING, _LAST, _USAGE = range(4)
 
 _COLON = 58
 
+_MOST_BYTES = 4096
+"""How long an event may be to make an envelope of: looking for holes costs several times its length."""
+_MOST_TRIES = 4
+"""How many places are tried where a hole may be."""
 _MOST_HOLES = 8
 """How many holes an envelope may have: past some, decoding the whole is as quick."""
 _MOST = 64
@@ -91,7 +96,7 @@ class Envelope:
             return False
         try:
             self.open(line) if self.open is not None else _decode_text(line[self.start : self.cut])
-        except ValueError:
+        except (ValueError, RecursionError):
             return False
         return True
 
@@ -161,7 +166,7 @@ class Envelopes:
                 text = _decode_text(data[envelope.start : envelope.cut - 2])
             else:
                 text = envelope.open(data[:-2])
-        except ValueError:
+        except (ValueError, RecursionError):
             return False
         if envelope.kept:
             envelope.merge_others(self._merger)
@@ -213,7 +218,7 @@ class Envelopes:
                         held = _decode_text(line[start:cut]) if opened is None else opened(line)
                         held_line = line
                         continue
-                    except ValueError:
+                    except (ValueError, RecursionError):
                         pass
                 if not line.startswith(b":"):
                     left = [line, *rest]
@@ -306,14 +311,22 @@ def _decode_chunk(data: bytes) -> ChatCompletionChunk:
         return chunk
 
 
-_STRING = rb'"(?:[^"\\]|\\.)*"'
-_SINGLE = rb'"(?:[^"\\]|\\.)*"|-?[0-9][0-9.eE+-]*|true|false'
+_STRING = rb'"[^"\\]*(?:\\.[^"\\]*)*"'
+_SINGLE = rb'"[^"\\]*(?:\\.[^"\\]*)*"|-?[0-9][0-9.eE+-]*|true|false'
 _OBJECT = rb"\{[^{}]*(?:\{[^{}]*\}[^{}]*)*\}"
 _PROBE = '"\\,:{}[]\x00é😀'
 _PROBE_USAGE = CompletionUsage(prompt_tokens=987654321, total_tokens=1)
 _ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789"
 
 _TEXTS = ("content", "reasoning_content", "reasoning", "refusal")
+
+
+def _decode_counters(raw: bytes) -> CompletionUsage:
+    """A usage report that holds nothing which the limits would have to look at."""
+    usage = _decode_usage(raw)
+    if isinstance(usage.cost, (dict, list)) or isinstance(usage.search_context_size, (dict, list)):
+        raise ValueError(usage)
+    return usage
 
 
 def _decode_single(raw: bytes) -> Any:
@@ -403,7 +416,7 @@ def _made(chunk: ChatCompletionChunk, data: bytes, lead: bytes, merger: Merger) 
     choice = chunk.choices[0] if chunk.choices else None
     delta = choice.delta if choice is not None else None
     name = _text_name(delta) if delta is not None else None
-    if choice is None or delta is None or name is None or choice.index is None:
+    if choice is None or delta is None or name is None or choice.index is None or len(data) > _MOST_BYTES:
         return None
     try:
         if _decode_chunk(data) != chunk:
@@ -425,7 +438,7 @@ def _made(chunk: ChatCompletionChunk, data: bytes, lead: bytes, merger: Merger) 
     if chunk.p is not None:
         wanted.append((_PADDING, "p", _decode_p))
     if chunk.usage is not None:
-        wanted.append((_USAGE, "usage", _decode_usage))
+        wanted.append((_USAGE, "usage", _decode_counters))
     holes = [_found(data, *want) for want in wanted]
     if None in holes:
         return None
@@ -442,7 +455,7 @@ def _found(data: bytes, kind: int, name: str, decode: Callable[[bytes], Any]) ->
     raw = msgspec.json.encode(probe)
     value = {_USAGE: _OBJECT, _LAST: _SINGLE}.get(kind, _STRING)
     pattern = rb'"%b"\s*:\s*(%b)' % (re.escape(name.encode("utf-8", "replace")), value)
-    for match in re.finditer(pattern, data):
+    for match in islice(re.finditer(pattern, data), _MOST_TRIES):
         start, end = match.span(1)
         try:
             tried = _decode_chunk(data[:start] + raw + data[end:])

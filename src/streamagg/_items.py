@@ -35,6 +35,7 @@ class Items(Growing):
             found = {}
             self.items.append(found)
             self._at.setdefault(index, []).append(found)
+            return _merge_item(found, item) + 1
         return _merge_item(found, item)
 
     def opens(self, items: list[Any]) -> dict[Any, int]:

@@ -23,6 +23,7 @@ Convert = Callable[[Any, Note], Any]
 S = TypeVar("S", bound=WireStruct)
 
 _decode = msgspec.json.Decoder().decode
+_LONGEST_NUMBER = 400
 
 
 def ignore(kind: str) -> None:
@@ -170,10 +171,10 @@ def _float(value: Any, note: Note) -> float:
 def _real(value: Any, note: Note) -> int | float:
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return value
-    if isinstance(value, str):
+    if isinstance(value, str) and len(value) < _LONGEST_NUMBER:
         try:
             number = _decode(value)
-        except ValueError:
+        except (ValueError, RecursionError):
             number = None
         if isinstance(number, (int, float)) and not isinstance(number, bool):
             note("number_in_string")

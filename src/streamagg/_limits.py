@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+_DEEPEST = 256
+
 
 class Limits(Struct, frozen=True, kw_only=True):
     """Bounds on what one stream may hold in memory; past one the stream fails with `LimitError`.
@@ -18,7 +20,7 @@ class Limits(Struct, frozen=True, kw_only=True):
     """Characters of text, names and arguments, plus one for each number and list entry."""
     choices: int = 4096
     """Choices of a response."""
-    tool_calls: int = 4096
+    tool_calls: int = 1024
     """Tool calls of a choice; also the items of one `index` in another list of the delta."""
     depth: int = 128
     """Nesting of objects and lists in one payload."""
@@ -28,6 +30,8 @@ class Limits(Struct, frozen=True, kw_only=True):
             bound = getattr(self, name)
             if not isinstance(bound, int) or bound < 0:
                 raise ValueError(f"{name} must be a whole number, 0 or more, not {bound!r}")
+        if self.depth > _DEEPEST:
+            raise ValueError(f"depth must be {_DEEPEST} at most: Python's own stack is not deeper")
 
 
 REPAIRS = {

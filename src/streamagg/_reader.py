@@ -103,7 +103,7 @@ class Reader:
             raise LimitError("event_bytes", self._limits.event_bytes)
         try:
             return self._accepted(msgspec.convert(plain, ChatCompletionChunk), plain), weight
-        except msgspec.ValidationError:
+        except (msgspec.ValidationError, UnicodeEncodeError, RecursionError):
             return self._from_plain(plain, []), weight
 
     def _from_plain(self, plain: Any, notes: list[str]) -> ChatCompletionChunk | Sentinel:

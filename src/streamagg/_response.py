@@ -258,8 +258,10 @@ _decode = msgspec.json.Decoder(ChatCompletionResponse).decode
 def _read(raw: bytes) -> ChatCompletionResponse:
     try:
         plain = parse(raw, ignore)
-        if isinstance(plain, dict) and (plain.get("error") or plain.get("object") == "error"):
-            raise ProviderError(plain.get("error") or plain)
+        if isinstance(plain, dict):
+            error = plain.get("error")
+            if (error and isinstance(error, (dict, str))) or plain.get("object") == "error":
+                raise ProviderError(error or plain)
         if not isinstance(plain, dict) or "choices" not in plain:
             raise Unreadable("expected an object with choices")
         check_depth(plain, Limits().depth)

@@ -39,30 +39,41 @@ def last_even_empty(fields: Fields, name: str, value: Any) -> int:
     return replace(fields, name, value) if value or name not in fields else 0
 
 
+def _room_of(fields: Fields, name: str) -> int:
+    """By how much the size grows where something new begins to grow under a name."""
+    return len(name) + 1 if name not in fields else 1 - weigh(fields[name])
+
+
 def append(fields: Fields, name: str, value: str) -> int:
     """Append."""
     text = fields.get(name)
+    grown = len(value)
     if not isinstance(text, Text):
+        grown += _room_of(fields, name)
         text = fields[name] = Text()
     text.add(value)
-    return len(value)
+    return grown
 
 
 def extend(fields: Fields, name: str, value: list[Any]) -> int:
     """Extend, whether the items have an index or not."""
     items = fields.get(name)
+    grown = weigh(value)
     if not isinstance(items, list):
+        grown += _room_of(fields, name)
         items = fields[name] = []
     items.extend(taken(value))
-    return weigh(value)
+    return grown
 
 
 def by_index(fields: Fields, name: str, value: list[Any]) -> int:
     """By index, where the items have one; extend, where not."""
     items = fields.get(name)
+    grown = 0
     if not isinstance(items, Items):
+        grown = _room_of(fields, name)
         items = fields[name] = Items()
-    return sum(items.add(item) for item in value)
+    return grown + sum(items.add(item) for item in value)
 
 
 def content(fields: Fields, name: str, value: str | list[Any]) -> int:

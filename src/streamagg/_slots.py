@@ -235,7 +235,7 @@ class Slots:
             or fragment.extra_content is not None
             or fragment.extra
             or function is None
-            or function.name
+            or function.name is not None
             or function.extra
             or function.arguments is None
         ):
@@ -243,8 +243,8 @@ class Slots:
         slot = self._by_index.get(fragment.index)
         if slot is None or slot.function is None or slot.function.text is None:
             return None
-        if fragment.type:
-            slot.type = fragment.type
+        if fragment.type and fragment.type != slot.type:
+            return None
         slot.function.text.add(function.arguments)
         return len(function.arguments)
 
@@ -318,6 +318,7 @@ def _fill(slot: Slot, fragment: ChatCompletionChunkToolCall, note: Note) -> int:
     """Merge what the fragment says into its slot."""
     grown = 0
     if fragment.type:
+        grown += len(fragment.type) - len(slot.type or "")
         slot.type = fragment.type
     if (function := fragment.function) is not None:
         if slot.function is None:

@@ -39,6 +39,8 @@ class StrayLine(Struct, frozen=True, gc=False):
     """A line that is no field of the WHATWG's, which an event stream ignores."""
 
     line: bytes
+    inside: bool
+    """Whether data of an event stands open before it."""
     first: bool
     """Whether no field and no comment came before it: the body may be no event stream at all."""
 
@@ -217,7 +219,7 @@ class SSEDecoder:
                 self._committed_id = self._id
                 self._end_block()
         if data and self._limit is not None:
-            self._data_size = (self._data_size if before else 0) + sum(map(len, data[before:]))
+            self._data_size = (self._data_size if before else 0) + sum(map(len, data[before:])) + len(data) - before
         return found
 
     def _read_field(self, line: bytes) -> StrayLine | None:
@@ -235,7 +237,7 @@ class SSEDecoder:
             if value.isdigit() and len(value) <= _MAX_RETRY_DIGITS:  # ASCII digits only, and at least one
                 self.retry = self._block_retry = int(value)
         else:
-            return StrayLine(line, first=not (self._fields_seen or self._data))
+            return StrayLine(line, inside=any(self._data), first=not (self._fields_seen or self._data))
         self._fields_seen = self._block_open = True
         self._cut_matters = self._cut_matters or name != b"retry"
         return None

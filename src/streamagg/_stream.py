@@ -280,6 +280,8 @@ async def accumulate(
         async for _ in source:
             pass
         return source.response()
+    if isinstance(source, SyncChatCompletionStream):
+        return accumulate_sync(source)
     session = _Session(usage, strict, limits, incomplete, idle_timeout)
     items = AsyncItems(source)
     try:

@@ -21,8 +21,8 @@ def merge_object(into: dict[str, Any], new: dict[str, Any]) -> int:
         if isinstance(value, dict):
             inner = into.get(name)
             if not isinstance(inner, dict):
+                grown += len(name) + 1 if inner is None else 1 - weigh(inner)
                 inner = into[name] = {}
-                grown += len(name) + 1
             grown += merge_object(inner, value)
         else:
             grown += replace(into, name, value)
@@ -63,10 +63,11 @@ def weigh(value: Any) -> int:
     if isinstance(value, list):
         return sum(map(weigh, value)) + 1
     if isinstance(value, WireStruct):
-        return sum(weigh(getattr(value, name)) for name in value.__struct_fields__)
+        fields = (getattr(value, name) for name in value.__struct_fields__)
+        return sum(weigh(item) for item in fields if item is not None)
     if isinstance(value, Growing):
         return weigh(value.value())
-    return value is not None
+    return 1
 
 
 def check_depth(value: Any, limit: int) -> None:

@@ -1,0 +1,84 @@
+"""Corners that no other test turns."""
+
+from __future__ import annotations
+
+import io
+import json
+from types import SimpleNamespace
+
+import pytest
+
+from streamagg import Accumulator, DecodeError, LimitError, accumulate_sync
+
+from .helpers import chunk, merged, outcome, sse
+
+
+class Text(str):
+    __slots__ = ()
+
+
+class Real(float):
+    __slots__ = ()
+
+
+def test_what_is_added_after_done_is_ignored() -> None:
+    accumulator = Accumulator()
+    accumulator.add(chunk({"content": "a"}))
+    accumulator.add("[DONE]")
+    accumulator.add(chunk({"content": "b"}))
+    assert accumulator.finish().text == "a"
+
+
+def test_a_bare_line_that_is_too_deep() -> None:
+    with pytest.raises(LimitError, match="depth"):
+        Accumulator().feed('{"a":' * 100_000 + "1" + "}" * 100_000 + "\n")
+
+
+def test_unknown_fields_of_choices_on_the_plain_way() -> None:
+    items = [chunk({"content": "a"}), chunk({"content": "b"}), chunk({"content": "c"})]
+    items[1]["choices"][0]["vendor"] = {"k": 1}
+    items[2]["choices"][0]["vendor"] = {"l": 2}
+    assert merged(*items)["choices"][0]["vendor"] == {"k": 1, "l": 2}
+
+
+def test_a_logprob_out_of_range() -> None:
+    item = chunk({"content": "a"})
+    item["choices"][0]["logprobs"] = {"content": [{"token": "a", "logprob": 10**400}]}
+    with pytest.raises(DecodeError, match="out of range"):
+        Accumulator().add(item)
+
+
+def test_subclasses_of_plain_types() -> None:
+    item = {"id": Text("x"), "created": Real(1.5), "choices": [{"index": 0, "delta": {Text("content"): Text("a")}}]}
+    assert merged(item) == merged({"id": "x", "created": 1.5, "choices": [{"index": 0, "delta": {"content": "a"}}]})
+
+
+def test_arguments_for_a_call_that_has_no_function_yet() -> None:
+    items = [
+        chunk({"content": "a"}),
+        chunk({"tool_calls": [{"index": 0, "id": "i"}]}),
+        chunk({"tool_calls": [{"index": 0, "function": {"arguments": "{}"}}]}),
+    ]
+    call = {"id": "i", "type": "function", "function": {"arguments": "{}"}}
+    assert merged(*items)["choices"][0]["message"]["tool_calls"] == [call]
+
+
+def test_a_requests_response_is_read_as_it_arrives() -> None:
+    body = io.BytesIO(sse(chunk({"content": "a"})))
+    raw = SimpleNamespace(read1=lambda size, decode_content: body.read1(min(size, 20)))
+    response = SimpleNamespace(raw=raw, _content_consumed=False, iter_content=None)
+    assert accumulate_sync(response).text == "a"
+
+
+def test_padding_that_says_something_is_kept() -> None:
+    items = [chunk({"content": "a"}, p=p) for p in ("a", "ab", "abc", "said", "ab")]
+    assert outcome([sse(*items)])[0] == merged(*items)
+    assert merged(*items)["p"] == "said"
+
+
+def test_events_not_worth_an_envelope() -> None:
+    many = [chunk({"content": str(n)}, **{f"k{m}": n for m in range(12)}) for n in range(40)]
+    long = [chunk({"content": str(n) * 3000}) for n in range(40)]
+    escaped = [json.dumps(chunk({"content": "a"})).replace('"content"', '"c\\u006fntent"')] * 40
+    for items in (many, long, escaped):
+        assert outcome([sse(*items)])[0] == merged(*items)

@@ -66,7 +66,7 @@ async def _measured(client: str, port: int, sizes: dict[str, int], rounds: dict[
             row: Row = {"client": client, "pace": pace}
             try:
                 row |= {"state": "measured", **await _row(ways, base, size, rounds[pace])}
-            except Exception as error:
+            except Exception as error:  # whatever a library raises is its row in the report
                 row |= {"state": "failed", "reason": reason_of(error)}
             rows.append(row)
     return rows

@@ -60,7 +60,7 @@ def _checked(parse: Parse, reads: list[bytes], expected: list[str]) -> Row:
     """Warm up, and see whether the events are right."""
     try:
         return {"state": "measured", "right": parse(reads) == expected}
-    except Exception as error:
+    except Exception as error:  # whatever a library raises is its row in the report
         return {"state": "failed", "reason": reason_of(error)}
 
 

@@ -141,7 +141,7 @@ def _trim() -> None:
 def _outcome(task: Callable[[], Any]) -> dict[str, Any]:
     try:
         return {"result": task()}
-    except Exception as error:
+    except Exception as error:  # whatever a library raises is its row in the report
         return {"failed": reason_of(error)}
 
 

@@ -103,7 +103,8 @@ class Reader:
             raise LimitError("event_bytes", self._limits.event_bytes)
         try:
             return self._accepted(msgspec.convert(plain, ChatCompletionChunk), plain), weight
-        except (msgspec.ValidationError, UnicodeEncodeError, RecursionError):
+        # msgspec before 0.22 has only a SystemError for an integer past the largest float.
+        except (msgspec.ValidationError, UnicodeEncodeError, RecursionError, SystemError):
             return self._from_plain(plain, []), weight
 
     def _from_plain(self, plain: Any, notes: list[str]) -> ChatCompletionChunk | Sentinel:

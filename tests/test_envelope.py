@@ -11,6 +11,8 @@ from hypothesis import event, given
 from hypothesis import strategies as st
 
 from streamagg import Accumulator, DecodeError, LimitError, Limits, StreamAggError
+from streamagg._envelope import Envelopes
+from streamagg._merge import Merger
 
 from . import shared
 from .helpers import chunk, cut, slicings, sse, strip_nulls
@@ -79,28 +81,38 @@ VARIANTS = [
 ]  # fmt: skip
 
 
+class Counting(Envelopes):
+    """Counts what it takes."""
+
+    __slots__ = ("taken",)
+
+    def __init__(self, merger: Merger) -> None:
+        super().__init__(merger)
+        self.taken = 0
+
+    def take(self, data: bytes, deliver: Any) -> tuple[int, bytes]:
+        count, left = super().take(data, deliver)
+        self.taken += count
+        return count, left
+
+    def take_one(self, data: bytes, deliver: Any) -> bool:
+        fits = super().take_one(data, deliver)
+        self.taken += fits
+        return fits
+
+
+class Off(Counting):
+    """Never makes one."""
+
+    def learn(self, *args: Any, **kwargs: Any) -> None:
+        pass
+
+
 def push(slices: list[bytes], *, envelope: bool, **options: Any) -> tuple[Any, int]:
     """What a stream comes to in every respect; and how many events the envelope took."""
     accumulator = Accumulator(**options)
-    taken = 0
-    if not envelope:
-        accumulator._envelopes.learn = lambda *args: None  # type: ignore[method-assign]
-    else:
-        merge_all, merge_one = accumulator._envelopes.take, accumulator._envelopes.take_one
-
-        def take(lines: list[bytes]) -> tuple[int, list[bytes]]:
-            nonlocal taken
-            count, left = merge_all(lines)
-            taken += count
-            return count, left
-
-        def take_one(data: bytes) -> bool:
-            nonlocal taken
-            fits = merge_one(data)
-            taken += fits
-            return fits
-
-        accumulator._envelopes.take, accumulator._envelopes.take_one = take, take_one  # type: ignore[method-assign]
+    envelopes = (Counting if envelope else Off)(accumulator._merger)
+    accumulator._envelopes = envelopes
     problem: StreamAggError | None = None
     try:
         for piece in slices:
@@ -110,7 +122,7 @@ def push(slices: list[bytes], *, envelope: bool, **options: Any) -> tuple[Any, i
         problem, response = error, error.partial
     told = (type(problem), str(problem)) if problem else None
     plain = strip_nulls(response.to_dict()) if response is not None else None
-    return (plain, told, accumulator.complete, accumulator.events, dict(accumulator.repairs)), taken
+    return (plain, told, accumulator.complete, accumulator.events, dict(accumulator.repairs)), envelopes.taken
 
 
 def by_event(body: bytes) -> list[bytes]:
@@ -287,17 +299,16 @@ def test_errors_are_at_once() -> None:
 
 
 def test_servers_that_never_repeat_are_not_tried_for_ever() -> None:
-    accumulator = Accumulator()
     made = 0
-    learn = accumulator._envelopes.learn
 
-    def counted(*args: Any) -> None:
-        nonlocal made
-        skipped = accumulator._envelopes._skip
-        learn(*args)
-        made += not skipped
+    class Learning(Envelopes):
+        def learn(self, *args: Any, **kwargs: Any) -> None:
+            nonlocal made
+            made += not self._skip
+            super().learn(*args, **kwargs)
 
-    accumulator._envelopes.learn = counted  # type: ignore[method-assign]
+    accumulator = Accumulator()
+    accumulator._envelopes = Learning(accumulator._merger)
     for n in range(5000):
         accumulator.feed(sse(chunk({"content": "x"}, system_fingerprint=f"fp{n}"), done=False))
     assert made < 60

@@ -25,8 +25,9 @@ from ._struct import copied, mended
 from ._usage import UsageMode
 
 _SLICE = 65536  # a larger feed is read in slices, so that its lines are not all held at once
-_MISSES = 3  # after so many tries in vain the rest of a slice is read without envelopes
-_FEW_LINES = 32  # after so many the envelopes are tried again
+_WASTE = 4 * _SLICE  # so many bytes are tried in vain, then the rest of a slice is read without an envelope
+_FEW = 8  # so many events make a try worth its cost
+_PART = 2048  # so many bytes are read without it where no envelope is expected
 _DEFAULT_LIMITS = Limits()
 
 
@@ -58,9 +59,11 @@ class Accumulator:
         self._error: StreamAggError | None = None
         self._response: ChatCompletionResponse | None = None  # what `finish` gave
         self._finished = False  # `finish` was called
-        self._clean = False  # input stands between two events, and none of a slice's length is too large
-        self._room = limits.response_size - _SLICE  # up to this size a slice's text passes no limit
-        self._noise = b""  # the last comment that came as a slice of its own
+        self._flows = False  # input stands between two events, but for `_open_line`
+        self._open_line = b""
+        self._room = -1  # up to this size a slice, and the line open before it, pass no limit
+        if limits.event_bytes >= 2 * _SLICE:
+            self._room = limits.response_size - 2 * _SLICE
         self._lost: bool = False  # input ended inside an event
         self._whole: bool = False  # a plain JSON body, not a stream
         self._bare = False  # chunks stand on lines of their own, without `data:`
@@ -80,12 +83,20 @@ class Accumulator:
             if not isinstance(data, (bytes, bytearray, memoryview, str)):
                 raise TypeError(f"feed takes bytes, not {type(data).__name__}: add() takes chunks")
             data = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else bytes(data)
-        if self._clean and len(data) <= _SLICE and self._merger.size <= self._room:
-            if data == self._noise:
-                return
-            if self._envelopes.take_one(data):
-                self.events += 1
-                return
+        if self._flows and len(data) <= _SLICE and self._merger.size <= self._room:
+            if not self._open_line:
+                if data == self._envelopes.noise:
+                    return
+                if self._envelopes.take_one(data, self.deliver):
+                    self.events += 1
+                    return
+            if self._envelopes.ready and b"\n" in data:
+                taken, data = self._envelopes.take(self._open_line + data, self.deliver)
+                self.events += taken
+                self._open_line = b""
+                if taken and b"\n" not in data and b"\r" not in data:
+                    self._open_line = data
+                    return
         elif (self.done or self._finished or self._error is not None) and not self._open():
             return
         try:
@@ -136,7 +147,9 @@ class Accumulator:
         try:
             if not self._finished:
                 self._finished = True
-                self._clean = False
+                self._flows = False
+                self._sse.hold(self._open_line)
+                self._open_line = b""
                 if not self.done:
                     self._end()
             if not self.complete:
@@ -192,40 +205,43 @@ class Accumulator:
         self._heard.append(kind)
 
     def _take_slice(self, data: bytes) -> None:
-        """Read a slice: by the envelopes as far as they fit, and a few events at a time the general way."""
-        sse, envelopes, events = self._sse, self._envelopes, self.events
-        was_clean, self._clean = self._clean, False
-        lines = sse.lines(data)
-        if sse.tight or self.deliver is not None or self._merger.size + sse.open_size > self._limits.response_size:
-            if envelopes.ready:
-                envelopes.end()
-            self._take_all(sse.read_lines(lines))
-            return
-        misses = 0
-        while lines and not self.done:
-            if envelopes.ready and sse.between_events:
-                taken, lines = envelopes.take(lines)
-                self.events += taken
-                if not lines:
-                    break
-                misses = 0 if taken else misses + 1
-                if misses == _MISSES:
-                    envelopes.end()
-            few = 2 if envelopes.ready else _FEW_LINES
-            self._take_all(sse.read_lines(lines[:few]), learn=True)
-            lines = lines[few:]
-        self._clean = sse.clean and not self.done and self._limits.event_bytes >= _SLICE
-        alone = was_clean and self._clean and self.events == events and b"\r" not in data
-        if alone and data.startswith(b":") and data.endswith(b"\n\n") and data.count(b"\n") == 2:
-            self._noise = data  # a comment that comes as a slice of its own: known when it comes again
+        """Read a slice: by the envelope as far as that fits, and an event or a few at a time the general way."""
+        sse, envelopes, left = self._sse, self._envelopes, data
+        self._flows = False
+        if self._open_line:
+            sse.hold(self._open_line)
+            self._open_line = b""
+        wasted = 0
+        while left and not self.done:
+            if envelopes.ready and wasted < _WASTE and self._merger.size <= self._room:
+                line = sse.open_line()
+                if line is not None:
+                    taken, left = envelopes.take(line + left, self.deliver)
+                    self.events += taken
+                    wasted += len(left) if taken < _FEW else 0
+            part = left[: self._end_of_part(left)]
+            blank = b"\r" if part.endswith(b"\r\n") else b""
+            self._take_all(sse.read(part), blank)
+            left = left[len(part) :]
+        if not self.done and self._room >= 0 and (line := sse.open_line()) is not None:
+            self._flows, self._open_line = True, line
 
-    def _take_all(self, items: Iterable[Item], *, learn: bool = False) -> None:
-        """Read and merge what the framing found, in order, up to `[DONE]` or the first error."""
+    def _end_of_part(self, data: bytes) -> int:
+        """Where to stop reading the general way, to try an envelope again: after one event, or some."""
+        start = 0 if self._envelopes.ready or self._envelopes.eager else _PART
+        line_end = data.find(b"\n", start)
+        boundary = b"\r\n\r\n" if data[line_end - 1 : line_end] == b"\r" else b"\n\n"
+        end = data.find(boundary, max(line_end - 1, start))
+        return end + len(boundary) if end >= 0 else len(data)
+
+    def _take_all(self, items: Iterable[Item], blank: bytes | None = None) -> None:
+        """Read and merge what the framing found, in order, up to `[DONE]` or the first error. `blank`:
+        a blank line without its LF, where an envelope may be made of what comes."""
         item: Item = b""
         try:
             for item in items:
                 if type(item) is bytes:
-                    self._take(item, learn=learn)
+                    self._take(item, blank)
                 elif isinstance(item, Frame):
                     self._take_frame(item)
                 elif isinstance(item, StrayLine):
@@ -237,7 +253,7 @@ class Accumulator:
         except Refusal as error:
             raise self._refused(error, _bytes_of(item)) from error
 
-    def _take(self, data: bytes, *, learn: bool = False) -> None:
+    def _take(self, data: bytes, blank: bytes | None = None) -> None:
         """Read and merge one event's data."""
         self.events += 1
         try:
@@ -251,11 +267,11 @@ class Accumulator:
             self._take_all(lines)
         else:
             self._merge(chunk, data)
-            if not learn:
+            if blank is None:
                 if self._envelopes.ready:
                     self._envelopes.end()
             elif isinstance(chunk, ChatCompletionChunk):
-                self._envelopes.learn(chunk, data, self._sse.lead)
+                self._envelopes.learn(chunk, data, self._sse.lead, blank, handed_out=self.deliver is not None)
 
     def _take_frame(self, frame: Frame) -> None:
         if frame.event != b"error" or frame.data.strip() == b"[DONE]":
@@ -413,7 +429,7 @@ class Accumulator:
 
     def _fail(self, error: StreamAggError) -> NoReturn:
         self._error = error
-        self._clean = False
+        self._flows = False
         error.partial = self.snapshot()
         raise error
 

@@ -1,290 +1,326 @@
 """The fast path: consecutive chunks differ only in a few places, so only those are decoded.
 
-What it assumes. A stream's events repeat one another but for some *holes*: the delta's text, and
-where the server sends them padding, signatures, a running usage. An `Envelope` is made from one
-event that the general path has just read and merged: the bytes around its holes.
+What it assumes. A stream's events repeat one another but for some *holes* (`_holes`): the delta's
+text, and where the server sends them padding, signatures, a running usage, logprobs, the index of
+choices that take turns. An `Envelope` is made from one event that the general path has just read and
+merged: the bytes around its holes.
 
-Why it is safe. A line that starts with the envelope's first piece, has the other pieces in order and
-ends with the last one, is that event with other bytes in its holes. Each hole is decoded on its own,
-as one JSON value and nothing more, so the line is the same JSON with other values in these places,
-whatever they hold: quotes, backslashes and control characters at the seams make the value no JSON
-string, and the general path then reads the line and says what is wrong with it. That the holes are
-where they seem to be is not argued but tried: the event with other values in them must decode to the
-same chunk with those values, or there is no envelope. Everything outside the holes was merged with
-the event that the envelope was made from, and merging it again would change nothing: `_is_repeatable`
-refuses chunks of which that is not so.
+Why it is safe. Bytes that are an event's first piece, its last one, and in between the other pieces
+in order, each once, are that event with other bytes in its holes. What is in the holes is decoded,
+each as one JSON value of its kind and nothing more, so the line is the same JSON with other values in
+these places, whatever they hold: quotes, backslashes and control characters at the seams make the
+value none of its kind, and the general path then reads the line and says what is wrong with it.
+Everything outside the holes was merged with the event that the envelope was made from, and merging it
+again would change nothing: `_place` refuses chunks of which that is not so.
 
-What ends it. A chunk read by the general path that differs in more than its choice's text ends all
-envelopes; so does anything else that the general path sees between two events. A line that does not
-fit, or is not followed by its blank line, goes the general way.
+Why it is quick. Many events are split, checked and decoded at a time, by a handful of calls that
+cost no more for each event than copying it: their middles, put back between the pieces, must give
+the very bytes that came.
+
+What ends it. A chunk read by the general path that differs in more than what is in the holes; so does
+anything else that the general path sees between two events. An event that does not fit, or is not
+followed by its blank line, goes the general way.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
-from itertools import islice
-from typing import Any
+from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import takewhile
+from typing import Any, NamedTuple
 
 import msgspec
 
-from ._chunk import ChatCompletionChunk, ChatCompletionChunkDelta, ChatCompletionChunkToolCall
-from ._lenient import Unreadable, parse, to_struct
+from ._chunk import ChatCompletionChunk
+from ._holes import ALPHABET, INDEX, LAST, TEXT, USAGE, Hole, decode_chunk, holes_of, strings, text_name, with_value
 from ._merge import Merger
-from ._response import CompletionUsage
 from ._rules import other
-from ._struct import Extra
+from ._struct import Extra, copied
 from ._text import Text
 
-_decode_strictly = msgspec.json.Decoder(ChatCompletionChunk).decode
+Deliver = Callable[[ChatCompletionChunk], None]
+
 _decode_text: Callable[[bytes], str] = msgspec.json.Decoder(str).decode
-_decode_any = msgspec.json.Decoder().decode
-_decode_usage = msgspec.json.Decoder(CompletionUsage).decode
 
-_TEXT, _PADDING, _LAST, _USAGE = range(4)
-
-_COLON = 58
-
-_MOST_BYTES = 4096
+_MOST_BYTES = 16384
 """How long an event may be to make an envelope of: looking for holes costs several times its length."""
-_MOST_TRIES = 4
-"""How many places are tried where a hole may be."""
-_MOST_HOLES = 8
-"""How many holes an envelope may have: past some, decoding the whole is as quick."""
-_MOST = 64
-"""How many envelopes a stream may have: one for each of so many choices."""
+_MOST_CHOICES = 64
+"""How many choices may take turns."""
 _WORTH = 4
 """How many events an envelope must have taken to have been worth making."""
 _PATIENCE = 512
 """How many chunks at most are let pass before another try, where envelopes never fit."""
-
-
-class Hole:
-    """A place in an event where its value stands, of its kind."""
-
-    __slots__ = ("decode", "end", "kind", "name", "start")
-
-    def __init__(self, kind: int, name: str, decode: Callable[[bytes], Any], start: int, end: int) -> None:
-        self.kind = kind
-        self.name = name
-        self.decode = decode
-        self.start = start
-        self.end = end
+_MISFITS = 4
+"""After so many chunks in a row of which none can be made, none is expected of the next."""
 
 
 class Envelope:
-    """The bytes around the holes of one choice's events, and where what is in the holes goes."""
+    """The bytes around the holes of a stream's events, and where what is in the holes goes."""
 
-    __slots__ = ("append", "cut", "end", "head", "kept", "open", "start", "tail", "text", "values")
+    __slots__ = (
+        "bare", "blank", "cut", "end", "gaps", "head", "holes", "kept", "line_end", "plain", "seam", "start",
+        "steps", "stop", "template", "text", "text_at", "texts", "turns",
+    )  # fmt: skip
 
-    def __init__(self, pieces: list[bytes], holes: list[Hole], text: Text) -> None:
+    def __init__(self, pieces: list[bytes], holes: list[Hole], blank: bytes, texts: dict[int, Text]) -> None:
         self.head = pieces[0]
-        self.tail = pieces[-1]
-        self.end = self.tail + b"\n\n"
+        self.gaps = pieces[1:-1]
+        self.blank = blank
+        """A blank line without its LF: a CR where lines end in CRLF."""
+        self.line_end = pieces[-1] + blank
+        self.end = self.line_end + b"\n" + blank + b"\n"
+        self.seam = self.end + self.head
         self.start = len(self.head)
-        self.cut = -len(self.tail)
-        self.values: list[Any] = [None] * len(holes)
-        self.kept = [(place, hole.name) for place, hole in enumerate(holes) if hole.kind in (_LAST, _USAGE)]
-        self.text = text
-        self.append = text.tail.append
-        self.open = _opener(self.start, self.cut, pieces[1:-1], holes, self.values) if len(holes) > 1 else None
-        """Gives the text in a line that has the head and the tail, and leaves the other holes in `values`;
-        a ValueError where it does not fit. None where the text is all that there is between them."""
+        self.cut = -len(self.line_end)
+        self.stop = -len(self.end)
+        self.holes = holes
+        kinds = [hole.kind for hole in holes]
+        self.bare = not all(hole.reader.quotes for hole in holes)
+        """Whether there is a hole for other values than strings: JSON takes line ends for white space there."""
+        ends = [*self.gaps, self.end]
+        self.steps = [
+            (end, len(end), hole.reader.one, hole.reader.quotes) for end, hole in zip(ends, holes, strict=True)
+        ]
+        self.text_at = kinds.index(TEXT)
+        self.turns = kinds.index(INDEX) if INDEX in kinds else None
+        """In which hole the choice's index is, where choices take turns."""
+        self.kept = [(place, hole.name) for place, hole in enumerate(holes) if hole.kind in (LAST, USAGE)]
+        self.texts = texts
+        """The text that grows, for each choice."""
+        self.text = next(iter(texts.values()))
+        """The text, where no choices take turns."""
+        self.plain = self.text if len(holes) == 1 else None
+        """The text, where it is all that there is in the hole."""
+        self.template: ChatCompletionChunk | None = None
+        """A chunk to hand out copies of, where chunks are handed out."""
 
-    def fits(self, line: bytes) -> bool:
-        if not (line.startswith(self.head) and line.endswith(self.tail)):
-            return False
-        try:
-            self.open(line) if self.open is not None else _decode_text(line[self.start : self.cut])
-        except (ValueError, RecursionError):
-            return False
-        return True
+    def has(self, line: bytes) -> bool:
+        """Whether a line, without its end, is of one of these events."""
+        line += self.blank
+        outside = line.startswith(self.head) and line.endswith(self.line_end)
+        return outside and _fits(self, line[self.start : self.cut])
 
-    def merge_others(self, merger: Merger) -> None:
-        """Merge what was in the holes beside the text."""
-        for place, name in self.kept:
-            if name == "usage":
-                merger.size += merger.usage.add(self.values[place], alone=False)
-            else:
-                merger.size += other(merger.fields, name, self.values[place])
+    def read(self, middles: list[bytes]) -> list[Any]:
+        """The values in the holes, a column for each; a ValueError where a middle does not fit."""
+        if self.plain is not None:
+            return [strings(middles)]
+        if self.bare and b"\r" in b"".join(middles):
+            raise ValueError("more than a line")
+        columns: list[Any] = [middles]
+        for gap in self.gaps:
+            columns[-1:] = zip(*[middle.split(gap) for middle in columns[-1]], strict=True)
+        values = [hole.reader.all(column) for hole, column in zip(self.holes, columns, strict=True)]
+        if self.turns is not None and not self.texts.keys() >= set(values[self.turns]):
+            raise ValueError("another choice")
+        return values
 
+    def read_one(self, event: bytes) -> list[Any]:
+        """The values in the holes of one whole event that has the first piece and the last."""
+        if self.bare and (b"\n" in event[: self.stop] or b"\r" in event[: self.stop]):
+            raise ValueError("more than a line")
+        values: list[Any] = []
+        place = self.start
+        for gap, size, read, quotes in self.steps:
+            end = event.index(gap, place)
+            values.append(read(event[place - quotes : end + quotes]))
+            place = end + size
+        if place != len(event) or (self.turns is not None and values[self.turns] not in self.texts):
+            raise ValueError("another event, or another choice")
+        return values
 
-def _opener(start: int, cut: int, gaps: list[bytes], holes: list[Hole], values: list[Any]) -> Callable[[bytes], str]:
-    """The `open` of an envelope with several holes; two are most common, and a loop would cost them a third."""
-    text_at = next(place for place, hole in enumerate(holes) if hole.kind == _TEXT)
-    decoders = [hole.decode for hole in holes]
-
-    def open_two(line: bytes) -> str:
-        end = line.index(gap, start)
-        values[0] = first(line[start:end])
-        values[1] = last(line[end + size : cut])
-        text: str = values[text_at]
-        return text
-
-    def open_many(line: bytes) -> str:
-        place = start
-        for at, piece, decode in inner:
-            end = line.index(piece, place)
-            values[at] = decode(line[place:end])
-            place = end + len(piece)
-        values[-1] = last(line[place:cut])
-        text: str = values[text_at]
-        return text
-
-    gap, size, first, last = gaps[0], len(gaps[0]), decoders[0], decoders[-1]
-    inner = list(zip(range(len(gaps)), gaps, decoders, strict=False))
-    return open_two if len(holes) == 2 else open_many
+    def chunk(self, row: Sequence[Any]) -> ChatCompletionChunk:
+        """The chunk that an event with these values is, sharing nothing with any other."""
+        chunk: ChatCompletionChunk = copied(self.template)
+        for hole, value in zip(self.holes, row, strict=True):
+            with_value(chunk, hole.kind, hole.name, value)
+        return chunk
 
 
 class Envelopes:
-    """The envelopes of one stream, one for each choice, and when it is worth making them."""
+    """The envelope of one stream, and when it is worth making one."""
+
+    __slots__ = ("_envelope", "_hits", "_merger", "_misfits", "_shell", "_skip", "_wait", "noise", "ready")
 
     def __init__(self, merger: Merger) -> None:
         self._merger = merger
-        self._order: list[Envelope] = []
-        self._by_choice: dict[int | None, Envelope] = {}
+        self._envelope: Envelope | None = None
         self._shell: ChatCompletionChunk | None = None
-        self._by_head: dict[int, dict[bytes, Envelope]] = {}
-        self._only: Envelope | None = None  # the envelope, where there is but one
-        self._comments = False
+        self.noise = b""
+        """The comment, with its blank line, that keeps the stream alive."""
         self._hits = 0
         self._wait = 1
         self._skip = 0
+        self._misfits = 0
         self.ready = False
         """Whether there is an envelope to try."""
 
-    def take_one(self, data: bytes) -> bool:
+    @property
+    def eager(self) -> bool:
+        """Whether the next chunk may well make an envelope."""
+        return not self._skip and self._misfits < _MISFITS
+
+    # ------------------------------------------------------------------ taking events
+
+    def take_one(self, data: bytes, deliver: Deliver | None) -> bool:
         """Merge a slice that is just one event, as many servers send them; returns whether it was.
 
         As `take`, for input that stands between two events.
         """
-        envelope = self._only or self._fitting(data)
+        envelope = self._envelope
         if envelope is None or not (data.startswith(envelope.head) and data.endswith(envelope.end)):
             return False
+        waiting = envelope.plain
         try:
-            if envelope.open is None:
-                text = _decode_text(data[envelope.start : envelope.cut - 2])
-            else:
-                text = envelope.open(data[:-2])
+            if waiting is None or deliver is not None:
+                self._merge_one(envelope, envelope.read_one(data))
+                if deliver is not None:
+                    deliver(envelope.chunk(envelope.read_one(data)))
+                return True
+            text = _decode_text(data[envelope.start - 1 : envelope.stop + 1])
         except (ValueError, RecursionError):
             return False
-        if envelope.kept:
-            envelope.merge_others(self._merger)
-        envelope.append(text)
+        tail = waiting.tail
+        tail.append(text)
         self._merger.size += len(text)
         self._hits += 1
-        waiting = envelope.text
-        if len(waiting.tail) >= waiting.wait:
+        if len(tail) >= waiting.wait:
             waiting.fold()
         return True
 
-    def _fitting(self, line: bytes) -> Envelope | None:
-        """Of several envelopes the one that a line, or a slice, has the head of."""
-        for length, envelopes in self._by_head.items():
-            if (envelope := envelopes.get(line[:length])) is not None:
-                return envelope
-        return None
+    def take(self, data: bytes, deliver: Deliver | None) -> tuple[int, bytes]:
+        """Merge the events that fit, from the first byte on, up to one that does not.
 
-    def take(self, lines: list[bytes]) -> tuple[int, list[bytes]]:
-        """Merge the events that fit, from the first line on, up to one that does not.
-
-        The lines must begin between two events. Returns how many events were merged, and the lines
-        that are left: none of theirs was looked at.
+        The bytes must begin between two events. Returns how many events were merged, and the bytes
+        that are left, where comments that stood before may be gone.
         """
-        envelope = self._only or self._order[0]
-        only = self._only is not None
-        if self._comments:  # where a server keeps alive so, most lines may be comments
-            lines = [line for line in lines if not line or line[0] != _COLON]
-        before = [len(each.text.tail) for each in self._order]
-        head, tail, start, cut, opened = envelope.head, envelope.tail, envelope.start, envelope.cut, envelope.open
-        append, kept = envelope.append, envelope.kept
-        held: str | None = None
-        held_line = b""
-        left: list[bytes] = []
-        rest = iter(lines)
-        for line in rest:
-            if not line:
+        envelope = self._envelope
+        if envelope is None or not data.startswith((envelope.head, b":")):
+            return 0, data
+        if self.noise and self.noise in data:
+            data = _without(self.noise, data, envelope.end[envelope.cut :])
+        lines = data.split(b"\n")
+        rest = lines.pop()
+        if len(lines) % 2:
+            rest = lines.pop() + b"\n" + rest
+        start, cut = envelope.start, envelope.cut
+        middles = [line[start:cut] for line in lines[::2]]
+        if b"".join((envelope.head, envelope.seam.join(middles), envelope.end, rest)) != data:
+            middles, rest = self._fitting(envelope, data.split(b"\n"))
+            if not middles:
+                return 0, rest
+        try:
+            columns = envelope.read(middles)
+        except (ValueError, RecursionError):
+            fitting = list(takewhile(partial(_fits, envelope), middles))
+            if not fitting:
+                return 0, data
+            rest = b"".join(envelope.head + middle + envelope.end for middle in middles[len(fitting) :]) + rest
+            middles, columns = fitting, envelope.read(fitting)
+        self._merge(envelope, columns)
+        if deliver is not None:
+            for row in zip(*envelope.read(middles), strict=True):
+                deliver(envelope.chunk(row))
+        return len(middles), rest
+
+    def _fitting(self, envelope: Envelope, lines: list[bytes]) -> tuple[list[bytes], bytes]:
+        """The middles of the first events, as many as fit, comments left out; and the bytes that are left."""
+        head, end, blank, shortest = envelope.head, envelope.line_end, envelope.blank, envelope.start - envelope.cut
+        middles: list[bytes] = []
+        held: bytes | None = None
+        done = 0
+        for place, line in enumerate(lines[:-1]):
+            if line == blank:
                 if held is not None:
-                    append(held)
+                    middles.append(held)
                     held = None
-                    if kept:
-                        envelope.merge_others(self._merger)
-            elif held is None and (only or (envelope := self._fitting(line) or envelope)):
-                if not only:
-                    head, tail, start, cut = envelope.head, envelope.tail, envelope.start, envelope.cut
-                    append, kept, opened = envelope.append, envelope.kept, envelope.open
-                if line.startswith(head) and line.endswith(tail):
-                    try:
-                        held = _decode_text(line[start:cut]) if opened is None else opened(line)
-                        held_line = line
-                        continue
-                    except (ValueError, RecursionError):
-                        pass
-                if not line.startswith(b":"):
-                    left = [line, *rest]
-                    break
-                self._comments = True
-            elif not line.startswith(b":"):
-                left = [held_line, line, *rest]
-                held = None
+                done = place + 1
+            elif line.startswith(b":") and b"\r" not in line[: len(line) - len(blank)]:
+                if held is None and lines[place + 1] == blank:
+                    self.noise = line + b"\n" + blank + b"\n"
+            elif held is None and line.startswith(head) and line.endswith(end) and len(line) >= shortest:
+                held = line[envelope.start : envelope.cut]
+            else:
                 break
-        if held is not None:  # its blank line has not come yet
-            left = [held_line]
-        taken = 0
-        for each, count in zip(self._order, before, strict=True):
-            text = each.text
-            new = text.tail[count:]
-            taken += len(new)
-            self._merger.size += sum(map(len, new))
-            if count + len(new) >= text.wait:
-                text.fold()
-        self._hits += taken
-        return taken, left
+        return middles, b"\n".join(lines[done:])
+
+    def _merge(self, envelope: Envelope, columns: list[Any]) -> None:
+        """Merge what was in the holes of some events."""
+        merger = self._merger
+        texts = columns[envelope.text_at]
+        fragment = "".join(texts)
+        merger.size += len(fragment)
+        self._hits += len(texts)
+        if envelope.turns is None:
+            envelope.text.add(fragment)
+        else:
+            tails = {choice: text.tail.append for choice, text in envelope.texts.items()}
+            for choice, each in zip(columns[envelope.turns], texts, strict=True):
+                tails[choice](each)
+            for text in envelope.texts.values():
+                if len(text.tail) >= text.wait:
+                    text.fold()
+        for place, name in envelope.kept:
+            if name == "usage":
+                merger.size += merger.usage.add_all(columns[place])
+            else:
+                merger.size += other(merger.fields, name, columns[place][-1])
+
+    def _merge_one(self, envelope: Envelope, values: list[Any]) -> None:
+        """As `_merge`, for one event."""
+        merger = self._merger
+        text = envelope.text if envelope.turns is None else envelope.texts[values[envelope.turns]]
+        fragment = values[envelope.text_at]
+        text.add(fragment)
+        merger.size += len(fragment)
+        self._hits += 1
+        for place, name in envelope.kept:
+            if name == "usage":
+                merger.size += merger.usage.add(values[place], alone=False)
+            else:
+                merger.size += other(merger.fields, name, values[place])
+
+    # ------------------------------------------------------------------ having one, or none
 
     def end(self) -> None:
-        """Something came that the envelopes do not know of."""
-        self._order.clear()
-        self._by_choice.clear()
-        self._by_head.clear()
-        self._shell = None
-        self._only = None
+        """Something came that the envelope does not know of."""
+        self._envelope = self._shell = None
         self.ready = False
 
-    def learn(self, chunk: ChatCompletionChunk, data: bytes, lead: bytes) -> None:
-        """Look at a chunk that the general path has just merged: make an envelope of it, or end all.
+    def learn(self, chunk: ChatCompletionChunk, data: bytes, lead: bytes, blank: bytes, *, handed_out: bool) -> None:
+        """Look at a chunk that the general path has just merged: make an envelope of it, or end the one there is.
 
-        `lead` is what stood before its data on the line. Making one costs some ten microseconds, so
-        where envelopes do not fit more and more chunks are let pass before the next try.
+        `lead` is what stood before its data on the line, `blank` a blank line without its LF. Making
+        one costs some ten microseconds, so where envelopes do not fit more and more chunks are let
+        pass before the next try. `handed_out`: whether chunks are.
         """
         if self._skip:
             self._skip -= 1
             return
-        if not _is_repeatable(chunk, self._merger):
-            if self.ready:
-                self.end()
+        place = _place(chunk, self._merger)
+        if place is None:
+            self._misfits += 1
+            self.end()
             return
-        index = chunk.choices[0].index if chunk.choices else None
-        known = self._by_choice.get(index)
-        if known is not None and known.fits(lead + data):  # it was cut in two, or stood alone
+        envelope = self._envelope
+        if envelope is not None and envelope.has(lead + data):  # it was cut in two, or stood alone
             return
-        shell = _shell(chunk)
-        if shell != self._shell or index in self._by_choice or len(self._order) >= _MOST:
-            if self.ready and self._hits < _WORTH:
+        shell = _shell(chunk, place)
+        others = envelope.texts if envelope is not None and shell == self._shell else {}
+        if place.choice in others or len(others) >= _MOST_CHOICES:
+            others = {}
+        if envelope is not None and not others:
+            if self._hits < _WORTH:
                 self._put_off()
                 return
-            if self.ready:
-                self._wait = 1
-            self.end()
-        envelope = _made(chunk, data, lead, self._merger)
-        if envelope is None:
+            self._wait = 1
+        made = _made(chunk, place, data, lead, blank, self._merger, others)
+        if made is None:
             self._put_off()
             return
-        self._hits = 0
-        self._shell = shell
-        self._by_choice[index] = envelope
-        self._order.append(envelope)
-        self._by_head.setdefault(envelope.start, {})[envelope.head] = envelope
-        self._only = envelope if len(self._order) == 1 else None
+        if handed_out:
+            made.template = copied(chunk)
+        self._hits = self._misfits = 0
+        self._envelope, self._shell = made, shell
         self.ready = True
 
     def _put_off(self) -> None:
@@ -293,69 +329,46 @@ class Envelopes:
         self._wait = self._skip = min(2 * self._wait, _PATIENCE)
 
 
+def _fits(envelope: Envelope, middle: bytes) -> bool:
+    """Whether the holes can be read, of one event."""
+    try:
+        envelope.read_one(envelope.head + middle + envelope.end)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _without(noise: bytes, data: bytes, boundary: bytes) -> bytes:
+    """`data`, which begins between two events, without a comment that stands between events alone."""
+    *parts, last = data.split(noise)
+    parts = list(filter(None, parts))
+    for part in parts:
+        if not part.endswith(boundary):
+            return data
+    return b"".join((*parts, last))
+
+
 # ------------------------------------------------------------------ making one
 
 
-def _decode_chunk(data: bytes) -> ChatCompletionChunk:
-    """A chunk read either way; a ValueError where that needs a repair, which must be counted each time."""
-    try:
-        return _decode_strictly(data)
-    except (ValueError, RecursionError):
-        needed: list[str] = []
-        try:
-            chunk = to_struct(ChatCompletionChunk, parse(data, needed.append), needed.append)
-        except (Unreadable, RecursionError):
-            needed.append("unreadable")
-        if needed:
-            raise ValueError(needed) from None
-        return chunk
+class Place(NamedTuple):
+    """Where the one text of a chunk goes."""
+
+    choice: int
+    name: str
+    call: int | None
 
 
-_STRING = rb'"[^"\\]*(?:\\.[^"\\]*)*"'
-_SINGLE = rb'"[^"\\]*(?:\\.[^"\\]*)*"|-?[0-9][0-9.eE+-]*|true|false'
-_OBJECT = rb"\{[^{}]*(?:\{[^{}]*\}[^{}]*)*\}"
-_PROBE = '"\\,:{}[]\x00é😀'
-_PROBE_USAGE = CompletionUsage(prompt_tokens=987654321, total_tokens=1)
-_ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789"
-
-_TEXTS = ("content", "reasoning_content", "reasoning", "refusal")
-
-
-def _decode_counters(raw: bytes) -> CompletionUsage:
-    """A usage report that holds nothing which the limits would have to look at."""
-    usage = _decode_usage(raw)
-    if isinstance(usage.cost, (dict, list)) or isinstance(usage.search_context_size, (dict, list)):
-        raise ValueError(usage)
-    return usage
-
-
-def _decode_single(raw: bytes) -> Any:
-    """A string, a number or a boolean, of which the last one counts."""
-    value = _decode_any(raw)
-    if value is None or isinstance(value, (dict, list)):
-        raise ValueError(value)
-    return value
-
-
-def _decode_p(raw: bytes) -> str:
-    """Mistral's padding, which is padding only as long as it says nothing."""
-    value = _decode_text(raw)
-    if not _ALPHABET.startswith(value):
-        raise ValueError(value)
-    return value
-
-
-def _is_repeatable(chunk: ChatCompletionChunk, merger: Merger) -> bool:
-    """Whether merging the chunk again, but for its holes, would change nothing and need no repair."""
-    choices = chunk.choices
-    if not choices or len(choices) > 1:
-        return False
-    choice, delta = choices[0], choices[0].delta
-    return (
+def _place(chunk: ChatCompletionChunk, merger: Merger) -> Place | None:
+    """Where the one text of a chunk goes, if merging the chunk again, but for its holes, would change
+    nothing and need no repair; else None."""
+    choice = chunk.choices[0] if chunk.choices and len(chunk.choices) == 1 else None
+    if choice is None or choice.delta is None or choice.index is None:
+        return None
+    delta = choice.delta
+    repeatable = (
         choice.logprobs is None
         and not choice.finish_reason
-        and delta is not None
-        and choice.index is not None
         and choice.message is None
         and choice.usage is None
         and choice.error is None
@@ -371,110 +384,45 @@ def _is_repeatable(chunk: ChatCompletionChunk, merger: Merger) -> bool:
         and chunk.error is None
         and chunk.x_groq is None
         and (not chunk.id or chunk.id == merger.fields.get("id"))
-        and (chunk.p is None or _ALPHABET.startswith(chunk.p))
-        and _text_name(delta) is not None
+        and (chunk.p is None or ALPHABET.startswith(chunk.p))
     )
+    name = text_name(delta) if repeatable else None
+    return Place(choice.index, name, delta.tool_calls[0].index if delta.tool_calls else None) if name else None
 
 
-def _text_name(delta: ChatCompletionChunkDelta) -> str | None:
-    """The one text that a delta brings; None where it brings none, several, or something else."""
-    names = [name for name in _TEXTS if getattr(delta, name)]
-    if delta.tool_calls:
-        names += ["arguments"] if _is_continuation(delta.tool_calls) else ["", ""]
-    return names[0] if len(names) == 1 and not isinstance(delta.content, list) else None
-
-
-def _is_continuation(calls: list[ChatCompletionChunkToolCall]) -> bool:
-    """Whether a delta's calls are one fragment of arguments for the call at its index."""
-    call = calls[0]
-    function = call.function
-    return (
-        len(calls) == 1
-        and call.index is not None
-        and not call.id
-        and call.custom is None
-        and call.extra_content is None
-        and not call.extra
-        and function is not None
-        and not function.name
-        and bool(function.arguments)
-        and not function.extra
-    )
-
-
-def _shell(chunk: ChatCompletionChunk) -> ChatCompletionChunk:
-    """What a chunk says beside its choice, its holes, and what only the first chunk decides."""
-    shell = msgspec.structs.replace(chunk, choices=None, id=None, created=None, model=None)
+def _shell(chunk: ChatCompletionChunk, place: Place) -> ChatCompletionChunk:
+    """What a chunk says beside its holes, and what only the first chunk decides."""
+    shell: ChatCompletionChunk = copied(chunk)
+    with_value(shell, TEXT, place.name, "")
+    with_value(shell, INDEX, "index", 0)
+    shell.id = shell.created = shell.model = None
     shell.usage = shell.obfuscation = shell.p = None
     shell.signature = shell.response_hash = None
-    shell.extra = Extra((name, value) for name, value in chunk.extra.items() if isinstance(value, (dict, list)))
+    shell.extra = Extra((field, value) for field, value in chunk.extra.items() if isinstance(value, (dict, list)))
     return shell
 
 
-def _made(chunk: ChatCompletionChunk, data: bytes, lead: bytes, merger: Merger) -> Envelope | None:
-    """An envelope of a repeatable chunk; None where its holes cannot be found."""
-    choice = chunk.choices[0] if chunk.choices else None
-    delta = choice.delta if choice is not None else None
-    name = _text_name(delta) if delta is not None else None
-    if choice is None or delta is None or name is None or choice.index is None or len(data) > _MOST_BYTES:
+def _made(
+    chunk: ChatCompletionChunk,
+    place: Place,
+    data: bytes,
+    lead: bytes,
+    blank: bytes,
+    merger: Merger,
+    others: dict[int, Text],
+) -> Envelope | None:
+    """An envelope of a chunk; None where its holes cannot be found. `others`: the texts of the choices
+    that take turns with its own."""
+    text = merger.choices[place.choice].text_of(place.name, place.call)
+    if text is None or len(data) > _MOST_BYTES or b"\n" in data or b"\r" in data:
         return None
     try:
-        if _decode_chunk(data) != chunk:
-            return None
+        holes = holes_of(chunk, place.name, data, indexed=bool(others)) if decode_chunk(data) == chunk else None
     except ValueError:
         return None
-    state = merger.choices[choice.index]
-    text = state.text_of(name, delta.tool_calls[0].index if delta.tool_calls else None)
-    if text is None:
+    if holes is None:
         return None
-    wanted: list[tuple[int, str, Callable[[bytes], Any]]] = [(_TEXT, name, _decode_text)]
-    named = {"signature": chunk.signature, "response_hash": chunk.response_hash, **chunk.extra}
-    single = (field for field, value in named.items() if value is not None and not isinstance(value, (dict, list)))
-    wanted.extend((_LAST, field, _decode_single) for field in single)
-    if len(wanted) > _MOST_HOLES:
-        return None
-    if chunk.obfuscation is not None:
-        wanted.append((_PADDING, "obfuscation", _decode_text))
-    if chunk.p is not None:
-        wanted.append((_PADDING, "p", _decode_p))
-    if chunk.usage is not None:
-        wanted.append((_USAGE, "usage", _decode_counters))
-    holes = [_found(data, *want) for want in wanted]
-    if None in holes:
-        return None
-    found = sorted((hole for hole in holes if hole is not None), key=lambda hole: hole.start)
-    edges = [0, *(edge for hole in found for edge in (hole.start, hole.end)), len(data)]
+    edges = [0, *(edge for hole in holes for edge in (hole.start, hole.end)), len(data)]
     pieces = [data[edges[n] : edges[n + 1]] for n in range(0, len(edges), 2)]
     pieces[0] = lead + pieces[0]
-    return Envelope(pieces, found, text)
-
-
-def _found(data: bytes, kind: int, name: str, decode: Callable[[bytes], Any]) -> Hole | None:
-    """Where a field's value stands: the place where another value changes that field and nothing else."""
-    probe: Any = _PROBE_USAGE if kind == _USAGE else "abc" if name == "p" else _PROBE
-    raw = msgspec.json.encode(probe)
-    value = {_USAGE: _OBJECT, _LAST: _SINGLE}.get(kind, _STRING)
-    pattern = rb'"%b"\s*:\s*(%b)' % (re.escape(name.encode("utf-8", "replace")), value)
-    for match in islice(re.finditer(pattern, data), _MOST_TRIES):
-        start, end = match.span(1)
-        try:
-            tried = _decode_chunk(data[:start] + raw + data[end:])
-        except ValueError:
-            continue
-        if tried == _with(_decode_chunk(data), kind, name, probe):
-            return Hole(kind, name, decode, start, end)
-    return None
-
-
-def _with(chunk: ChatCompletionChunk, kind: int, name: str, value: Any) -> ChatCompletionChunk:
-    """A chunk with another value in one field."""
-    target: Any = chunk
-    if kind == _TEXT and chunk.choices:
-        target = chunk.choices[0].delta
-        if name == "arguments":
-            target = target.tool_calls[0].function
-    if name in chunk.extra and kind == _LAST:
-        chunk.extra = Extra({**chunk.extra, name: value})
-    else:
-        setattr(target, name, value)
-    return chunk
+    return Envelope(pieces, holes, blank, {**others, place.choice: text})

@@ -59,6 +59,8 @@ class Unfinished(Struct, frozen=True, gc=False):
 Item = bytes | Frame | StrayLine | StreamAggError
 
 _BOM = b"\xef\xbb\xbf"
+_LONG = 16384
+"""An open line that is longer is kept in pieces: it would be copied at each slice."""
 _MAX_RETRY_DIGITS = 4000  # CPython refuses longer ones, and no one waits that long
 
 
@@ -166,15 +168,22 @@ class SSEDecoder:
             return self._read_bounded(lines, self._limit)
         return self._read_lines(lines)
 
-    @property
-    def between_events(self) -> bool:
-        """Whether no field of an event stands open, as far as the lines that were read."""
-        return not self._data and not self._block_open
+    def open_line(self) -> bytes | None:
+        """The line that has not ended, which the decoder forgets: for one who reads it more quickly, and
+        gives back by `hold` what is not his. None where more than a line stands open, or a long one does."""
+        if self._data or self._block_open or self._after_cr or self._first_line or self._id:
+            return None
+        if self._tail_size > _LONG:
+            return None
+        line = b"".join(self._tail)
+        self._tail.clear()
+        self._tail_size = 0
+        return line
 
-    @property
-    def clean(self) -> bool:
-        """Whether nothing at all is left of the bytes so far, and the next may pass no limit at once."""
-        return not (self._tail or self._data or self._block_open or self._after_cr or self._first_line or self._id)
+    def hold(self, line: bytes) -> None:
+        """Take back an open line."""
+        self._tail.append(line)
+        self._tail_size = len(line)
 
     def end(self) -> Unfinished:
         """End of input: what stood open. The decoder is then ready for a new connection."""

@@ -13,6 +13,7 @@ completion last), or as increments. The prompt is counted once, so it tells them
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from ._lenient import ignore, to_struct
@@ -62,6 +63,13 @@ class UsageMerge:
         self._before = report
         self._had_prompt = self._had_prompt or bool(_count(report, "prompt_tokens"))
         return weigh(self._stands) - weight
+
+    def add_all(self, reports: Sequence[CompletionUsage]) -> int:
+        """Take the reports of chunks with choices, in order. Returns the growth in size."""
+        if self._running is not None and all(map(_is_whole, reports)):
+            self._running = reports[-1]
+            return 0
+        return sum(self.add(report, alone=False) for report in reports)
 
     def value(self) -> CompletionUsage | None:
         self._settle()

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import event, given
 from hypothesis import strategies as st
 
-from streamagg import Accumulator, DecodeError, LimitError, Limits, StreamAggError
+from streamagg import Accumulator, ChatCompletionChunk, DecodeError, LimitError, Limits, StreamAggError
 from streamagg._envelope import Envelopes
 from streamagg._merge import Merger
 
@@ -19,6 +19,14 @@ from .helpers import chunk, cut, slicings, sse, strip_nulls
 
 COUNT = 40
 WORDS = ["a", " b", "é😀", '"q"', "\\", "\n", "", "data: x\n\n", "\u2028", "null", "}", "\x7f"]
+
+
+def with_logprobs(item: Any, n: int) -> Any:
+    word = item["choices"][0]["delta"]["content"]
+    entry = {"token": word, "logprob": -n / 8, "bytes": list(word.encode())}
+    entries = [{**entry, "top_logprobs": [entry, {"token": "x", "logprob": -9.5, "bytes": None}]}]
+    item["choices"][0]["logprobs"] = {"content": entries, "refusal": None}
+    return item
 
 
 def chunks_of(variant: str) -> list[Any]:
@@ -61,6 +69,16 @@ def chunks_of(variant: str) -> list[Any]:
                 )
                 for n, w in enumerate(words)
             ]
+        case "logprobs":
+            return [with_logprobs(chunk({"content": word}), n) for n, word in enumerate(words)]
+        case "choices with logprobs":
+            return [with_logprobs(chunk({"content": word}, index=n % 3), n) for n, word in enumerate(words)]
+        case "choices with arguments":
+            begin = {"index": 0, "id": "a", "type": "function", "function": {"name": "f", "arguments": ""}}
+            return [chunk({"tool_calls": [begin]}, index=n) for n in range(2)] + [
+                chunk({"tool_calls": [{"index": 0, "function": {"arguments": word}}]}, index=n % 2)
+                for n, word in enumerate(words)
+            ]
         case "choices in turn":
             return [chunk({"content": word}, index=n % 4) for n, word in enumerate(words)]
         case "choices at random":
@@ -77,7 +95,7 @@ def chunks_of(variant: str) -> list[Any]:
 
 VARIANTS = [
     "content", "reasoning", "reasoning_content", "refusal", "role on every chunk", "reasoning then content", "arguments", "obfuscation",
-    "obfuscation first", "p", "signatures", "running usage", "usage with details", "choices in turn", "choices at random", "a vendor's constant", "a vendor's numbers",
+    "obfuscation first", "p", "signatures", "running usage", "usage with details", "choices in turn", "choices at random", "choices with logprobs", "choices with arguments", "logprobs", "a vendor's constant", "a vendor's numbers",
 ]  # fmt: skip
 
 
@@ -108,9 +126,12 @@ class Off(Counting):
         pass
 
 
-def push(slices: list[bytes], *, envelope: bool, **options: Any) -> tuple[Any, int]:
+def push(slices: list[bytes], *, envelope: bool, hand_out: bool = False, **options: Any) -> tuple[Any, int]:
     """What a stream comes to in every respect; and how many events the envelope took."""
     accumulator = Accumulator(**options)
+    chunks: list[ChatCompletionChunk] = []
+    if hand_out:
+        accumulator.deliver = chunks.append
     envelopes = (Counting if envelope else Off)(accumulator._merger)
     accumulator._envelopes = envelopes
     problem: StreamAggError | None = None
@@ -122,7 +143,7 @@ def push(slices: list[bytes], *, envelope: bool, **options: Any) -> tuple[Any, i
         problem, response = error, error.partial
     told = (type(problem), str(problem)) if problem else None
     plain = strip_nulls(response.to_dict()) if response is not None else None
-    return (plain, told, accumulator.complete, accumulator.events, dict(accumulator.repairs)), envelopes.taken
+    return (plain, told, accumulator.complete, accumulator.events, dict(accumulator.repairs), chunks), envelopes.taken
 
 
 def by_event(body: bytes) -> list[bytes]:
@@ -135,9 +156,11 @@ def agree(body: bytes, **options: Any) -> int:
     """Assert that the envelope changes nothing, in many slicings; how many events it took at most."""
     wanted, _ = push([body], envelope=False, **options)
     most = 0
+    handed_out, _ = push([body], envelope=False, hand_out=True, **options)
     for slices in (by_event(body), *slicings(body)):
         got, taken = push(slices, envelope=True, **options)
         assert got == wanted
+        assert push(slices, envelope=True, hand_out=True, **options) == (handed_out, taken)
         most = max(most, taken)
     return most
 

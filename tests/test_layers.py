@@ -37,7 +37,7 @@ FLOORS: list[dict[str, str]] = [
         "_holes": "where the events of a stream differ",
     },
     {"_choice": "one choice that is being put together"},
-    {"_merge": "merges chunks into one response; knows no bytes"},
+    {"_merge": "merges chunks into one response; knows no bytes", "_stamp": "chunks made from one like them"},
     {"_envelope": "the fast path: changes no result"},
     {"_accumulator": "bytes or chunks in, response out; awaits nothing, reads no clock"},
     {"_sources": "any source as an iterator, by its shape; imports no client library"},

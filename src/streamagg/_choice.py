@@ -86,7 +86,7 @@ class ChoiceState:
         for name, value in delta.extra.items():
             grown += other_of_delta(fields, name, value)
         if choice.logprobs is not None:
-            self._add_logprobs(choice.logprobs)
+            self.add_logprobs(choice.logprobs)
         return grown
 
     def add(self, choice: ChatCompletionChunkChoice, note: Note) -> int:
@@ -98,7 +98,7 @@ class ChoiceState:
             grown += weigh(choice.message) - weigh(self.message)
             self.message = copied(choice.message)
         if choice.logprobs is not None:
-            self._add_logprobs(choice.logprobs)
+            self.add_logprobs(choice.logprobs)
         return grown + OF_CHOICE.merge(self.fields, choice)
 
     def _add_delta(self, delta: ChatCompletionChunkDelta, note: Note) -> int:
@@ -116,7 +116,7 @@ class ChoiceState:
             grown += self.function_call.add(call.name, call.arguments, call.extra, note)
         return grown
 
-    def _add_logprobs(self, new: ChatCompletionLogProbs) -> None:
+    def add_logprobs(self, new: ChatCompletionLogProbs) -> None:
         """Extend the lists, whose entries are taken over as they are; the rest is last non-null.
 
         Their size is not looked at: with five alternatives that costs more than decoding them. The

@@ -24,17 +24,31 @@ followed by its blank line, goes the general way.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
-from itertools import takewhile
+from itertools import repeat, takewhile
 from typing import Any, NamedTuple
 
 import msgspec
 
 from ._chunk import ChatCompletionChunk
-from ._holes import ALPHABET, INDEX, LAST, TEXT, USAGE, Hole, decode_chunk, holes_of, strings, text_name, with_value
+from ._holes import (
+    ALPHABET,
+    INDEX,
+    LAST,
+    LOGPROBS,
+    TEXT,
+    USAGE,
+    Hole,
+    decode_chunk,
+    holes_of,
+    strings,
+    text_name,
+    with_value,
+)
 from ._merge import Merger
 from ._rules import other
+from ._stamp import Stamp, stamp_of
 from ._struct import Extra, copied
 from ._text import Text
 
@@ -42,6 +56,7 @@ Deliver = Callable[[ChatCompletionChunk], None]
 
 _decode_text: Callable[[bytes], str] = msgspec.json.Decoder(str).decode
 
+_KEPT = (LAST, USAGE, LOGPROBS)
 _MOST_BYTES = 16384
 """How long an event may be to make an envelope of: looking for holes costs several times its length."""
 _MOST_CHOICES = 64
@@ -58,12 +73,34 @@ class Envelope:
     """The bytes around the holes of a stream's events, and where what is in the holes goes."""
 
     __slots__ = (
-        "bare", "blank", "cut", "end", "gaps", "head", "holes", "kept", "line_end", "plain", "seam", "start",
-        "steps", "stop", "template", "text", "text_at", "texts", "turns",
+        "bare",
+        "blank",
+        "choice",
+        "cut",
+        "end",
+        "gaps",
+        "head",
+        "holes",
+        "kept",
+        "line_end",
+        "plain",
+        "seam",
+        "shares",
+        "stamp",
+        "start",
+        "steps",
+        "stop",
+        "text",
+        "text_at",
+        "texts",
+        "turns",
+        "weight",
     )  # fmt: skip
 
-    def __init__(self, pieces: list[bytes], holes: list[Hole], blank: bytes, texts: dict[int, Text]) -> None:
-        self.head = pieces[0]
+    def __init__(
+        self, lead: bytes, pieces: list[bytes], holes: list[Hole], blank: bytes, choice: int, texts: dict[int, Text]
+    ) -> None:
+        self.head = lead + pieces[0]
         self.gaps = pieces[1:-1]
         self.blank = blank
         """A blank line without its LF: a CR where lines end in CRLF."""
@@ -84,15 +121,20 @@ class Envelope:
         self.text_at = kinds.index(TEXT)
         self.turns = kinds.index(INDEX) if INDEX in kinds else None
         """In which hole the choice's index is, where choices take turns."""
-        self.kept = [(place, hole.name) for place, hole in enumerate(holes) if hole.kind in (LAST, USAGE)]
+        self.kept = [(place, hole.kind, hole.name) for place, hole in enumerate(holes) if hole.kind in _KEPT]
+        self.weight = len(pieces[-1]) + self.start - len(lead)
+        """What of an event's JSON stands around its holes, in bytes: with logprobs its length counts as size."""
         self.texts = texts
         """The text that grows, for each choice."""
-        self.text = next(iter(texts.values()))
-        """The text, where no choices take turns."""
+        self.choice = choice
+        """The choice, where none take turns."""
+        self.text = texts[choice]
         self.plain = self.text if len(holes) == 1 else None
         """The text, where it is all that there is in the hole."""
-        self.template: ChatCompletionChunk | None = None
-        """A chunk to hand out copies of, where chunks are handed out."""
+        self.stamp: Stamp | None = None
+        """Makes the chunk that an event with these values is, where chunks are handed out."""
+        self.shares = any(kind in (USAGE, LOGPROBS) for kind in kinds)
+        """Whether what is merged is taken over as it is, so that a chunk needs its own."""
 
     def has(self, line: bytes) -> bool:
         """Whether a line, without its end, is of one of these events."""
@@ -128,13 +170,6 @@ class Envelope:
             raise ValueError("another event, or another choice")
         return values
 
-    def chunk(self, row: Sequence[Any]) -> ChatCompletionChunk:
-        """The chunk that an event with these values is, sharing nothing with any other."""
-        chunk: ChatCompletionChunk = copied(self.template)
-        for hole, value in zip(self.holes, row, strict=True):
-            with_value(chunk, hole.kind, hole.name, value)
-        return chunk
-
 
 class Envelopes:
     """The envelope of one stream, and when it is worth making one."""
@@ -169,16 +204,21 @@ class Envelopes:
         envelope = self._envelope
         if envelope is None or not (data.startswith(envelope.head) and data.endswith(envelope.end)):
             return False
+        if deliver is not None and envelope.stamp is None:
+            return False
         waiting = envelope.plain
         try:
-            if waiting is None or deliver is not None:
-                self._merge_one(envelope, envelope.read_one(data))
-                if deliver is not None:
-                    deliver(envelope.chunk(envelope.read_one(data)))
+            if waiting is None:
+                values = envelope.read_one(data)
+                self._merge_one(envelope, values, len(data) - envelope.start + envelope.stop)
+                if deliver is not None and envelope.stamp is not None:
+                    deliver(envelope.stamp(envelope.read_one(data) if envelope.shares else values))
                 return True
             text = _decode_text(data[envelope.start - 1 : envelope.stop + 1])
         except (ValueError, RecursionError):
             return False
+        if deliver is not None and envelope.stamp is not None:
+            deliver(envelope.stamp((text,)))
         tail = waiting.tail
         tail.append(text)
         self._merger.size += len(text)
@@ -196,18 +236,11 @@ class Envelopes:
         envelope = self._envelope
         if envelope is None or not data.startswith((envelope.head, b":")):
             return 0, data
-        if self.noise and self.noise in data:
-            data = _without(self.noise, data, envelope.end[envelope.cut :])
-        lines = data.split(b"\n")
-        rest = lines.pop()
-        if len(lines) % 2:
-            rest = lines.pop() + b"\n" + rest
-        start, cut = envelope.start, envelope.cut
-        middles = [line[start:cut] for line in lines[::2]]
-        if b"".join((envelope.head, envelope.seam.join(middles), envelope.end, rest)) != data:
-            middles, rest = self._fitting(envelope, data.split(b"\n"))
-            if not middles:
-                return 0, rest
+        if deliver is not None and envelope.stamp is None:
+            return 0, data
+        middles, rest = self._split(envelope, data)
+        if not middles:
+            return 0, rest
         try:
             columns = envelope.read(middles)
         except (ValueError, RecursionError):
@@ -216,11 +249,35 @@ class Envelopes:
                 return 0, data
             rest = b"".join(envelope.head + middle + envelope.end for middle in middles[len(fitting) :]) + rest
             middles, columns = fitting, envelope.read(fitting)
-        self._merge(envelope, columns)
-        if deliver is not None:
-            for row in zip(*envelope.read(middles), strict=True):
-                deliver(envelope.chunk(row))
+        self._merge(envelope, columns, middles)
+        if deliver is not None and envelope.stamp is not None:
+            for chunk in map(
+                envelope.stamp, zip(*(envelope.read(middles) if envelope.shares else columns), strict=True)
+            ):
+                deliver(chunk)
         return len(middles), rest
+
+    def _split(self, envelope: Envelope, data: bytes) -> tuple[list[bytes], bytes]:
+        """The middles of the first events, as many as fit, comments left out; and the bytes that are left."""
+        head, end, seam = envelope.head, envelope.end, envelope.seam
+        first: list[bytes] = []
+        if self.noise and self.noise in data:
+            *parts, last = data.split(self.noise)
+            events = list(filter(None, parts))
+            first = [event[envelope.start : envelope.stop] for event in events]
+            if first and (b"".join((head, seam.join(first), end)) != b"".join(events) or b"\n" in b"".join(first)):
+                first, last = [], _without(self.noise, data, end[envelope.cut :])
+            data = last
+        lines = data.split(b"\n")
+        rest = lines.pop()
+        if len(lines) % 2:
+            rest = lines.pop() + b"\n" + rest
+        if not lines:
+            return first, rest
+        middles = [line[envelope.start : envelope.cut] for line in lines[::2]]
+        if b"".join((head, seam.join(middles), end, rest)) != data:
+            middles, rest = self._fitting(envelope, data.split(b"\n"))
+        return first + middles if first else middles, rest
 
     def _fitting(self, envelope: Envelope, lines: list[bytes]) -> tuple[list[bytes], bytes]:
         """The middles of the first events, as many as fit, comments left out; and the bytes that are left."""
@@ -243,7 +300,7 @@ class Envelopes:
                 break
         return middles, b"\n".join(lines[done:])
 
-    def _merge(self, envelope: Envelope, columns: list[Any]) -> None:
+    def _merge(self, envelope: Envelope, columns: list[Any], middles: list[bytes]) -> None:
         """Merge what was in the holes of some events."""
         merger = self._merger
         texts = columns[envelope.text_at]
@@ -259,25 +316,34 @@ class Envelopes:
             for text in envelope.texts.values():
                 if len(text.tail) >= text.wait:
                     text.fold()
-        for place, name in envelope.kept:
-            if name == "usage":
-                merger.size += merger.usage.add_all(columns[place])
+        for place, kind, name in envelope.kept:
+            column = columns[place]
+            if kind == LAST:
+                merger.size += other(merger.fields, name, column[-1])
+            elif kind == USAGE:
+                merger.size += merger.usage.add_all(column)
             else:
-                merger.size += other(merger.fields, name, columns[place][-1])
+                choices = columns[envelope.turns] if envelope.turns is not None else repeat(envelope.choice)
+                for choice, logprobs in zip(choices, column, strict=False):
+                    merger.choices[choice].add_logprobs(logprobs)
+                merger.size += sum(map(len, middles)) + envelope.weight * len(middles) - len(fragment)
 
-    def _merge_one(self, envelope: Envelope, values: list[Any]) -> None:
-        """As `_merge`, for one event."""
+    def _merge_one(self, envelope: Envelope, values: list[Any], size: int) -> None:
+        """As `_merge`, for one event with a middle of this size."""
         merger = self._merger
-        text = envelope.text if envelope.turns is None else envelope.texts[values[envelope.turns]]
+        choice = envelope.choice if envelope.turns is None else values[envelope.turns]
         fragment = values[envelope.text_at]
-        text.add(fragment)
+        envelope.texts[choice].add(fragment)
         merger.size += len(fragment)
         self._hits += 1
-        for place, name in envelope.kept:
-            if name == "usage":
+        for place, kind, name in envelope.kept:
+            if kind == LAST:
+                merger.size += other(merger.fields, name, values[place])
+            elif kind == USAGE:
                 merger.size += merger.usage.add(values[place], alone=False)
             else:
-                merger.size += other(merger.fields, name, values[place])
+                merger.choices[choice].add_logprobs(values[place])
+                merger.size += size + envelope.weight - len(fragment)
 
     # ------------------------------------------------------------------ having one, or none
 
@@ -318,7 +384,7 @@ class Envelopes:
             self._put_off()
             return
         if handed_out:
-            made.template = copied(chunk)
+            made.stamp = stamp_of(chunk, made.holes)
         self._hits = self._misfits = 0
         self._envelope, self._shell = made, shell
         self.ready = True
@@ -367,8 +433,7 @@ def _place(chunk: ChatCompletionChunk, merger: Merger) -> Place | None:
         return None
     delta = choice.delta
     repeatable = (
-        choice.logprobs is None
-        and not choice.finish_reason
+        not choice.finish_reason
         and choice.message is None
         and choice.usage is None
         and choice.error is None
@@ -395,6 +460,7 @@ def _shell(chunk: ChatCompletionChunk, place: Place) -> ChatCompletionChunk:
     shell: ChatCompletionChunk = copied(chunk)
     with_value(shell, TEXT, place.name, "")
     with_value(shell, INDEX, "index", 0)
+    with_value(shell, LOGPROBS, "logprobs", None)
     shell.id = shell.created = shell.model = None
     shell.usage = shell.obfuscation = shell.p = None
     shell.signature = shell.response_hash = None
@@ -424,5 +490,4 @@ def _made(
         return None
     edges = [0, *(edge for hole in holes for edge in (hole.start, hole.end)), len(data)]
     pieces = [data[edges[n] : edges[n + 1]] for n in range(0, len(edges), 2)]
-    pieces[0] = lead + pieces[0]
-    return Envelope(pieces, holes, blank, {**others, place.choice: text})
+    return Envelope(lead, pieces, holes, blank, place.choice, {**others, place.choice: text})

@@ -15,12 +15,12 @@ import msgspec
 
 from ._chunk import ChatCompletionChunk, ChatCompletionChunkDelta, ChatCompletionChunkToolCall
 from ._lenient import Unreadable, parse, to_struct
-from ._response import CompletionUsage
+from ._response import ChatCompletionLogProbs, CompletionUsage
 from ._struct import Extra
 
-TEXT, PADDING, LAST, USAGE, INDEX = range(5)
+TEXT, PADDING, LAST, USAGE, INDEX, LOGPROBS = range(6)
 """What a hole holds: a delta's text; what is dropped; what the last one counts of; a usage report;
-the index of the choice."""
+the index of the choice; the logprobs of its text."""
 
 _MOST_TRIES = 4
 """How many places are tried where a hole may be."""
@@ -57,6 +57,7 @@ _decode_strings: Callable[[bytes], list[str]] = msgspec.json.Decoder(list[str]).
 _decode_integer = msgspec.json.Decoder(int).decode
 _decode_integers: Callable[[bytes], list[int]] = msgspec.json.Decoder(list[int]).decode
 _decode_any = msgspec.json.Decoder().decode
+_decode_logprobs = msgspec.json.Decoder(ChatCompletionLogProbs).decode
 _decode_usage = msgspec.json.Decoder(CompletionUsage).decode
 
 
@@ -112,11 +113,16 @@ def _indices(raw: Sequence[bytes]) -> list[int]:
     return values
 
 
+def _logprobs(raw: Sequence[bytes]) -> list[ChatCompletionLogProbs]:
+    return [_decode_logprobs(each) for each in raw]
+
+
 _STRINGS = HoleReader(_decode_string, strings, 1)
 _ALPHABETS = HoleReader(_alphabet, _alphabets, 1)
 _SINGLES = HoleReader(lambda raw: _singles((raw,))[0], _singles, 0)
 _REPORTS = HoleReader(lambda raw: _reports((raw,))[0], _reports, 0)
 _INDICES = HoleReader(_decode_integer, _indices, 0)
+_LOGPROBS = HoleReader(_decode_logprobs, _logprobs, 0)
 
 
 # ------------------------------------------------------------------ what may have them
@@ -161,10 +167,21 @@ _PROBE = '"\\,:{}[]\x00é😀'
 _PROBES: dict[int, Any] = {
     INDEX: 987654321,
     USAGE: CompletionUsage(prompt_tokens=987654321, total_tokens=1),
+    LOGPROBS: ChatCompletionLogProbs(content=[]),
 }
 _PATTERNS = {INDEX: _INTEGER, USAGE: _OBJECT, LAST: _SINGLE}
 
 
+class _Outer(msgspec.Struct):
+    """A chunk's logprobs as they stand in its bytes: no pattern finds where they end."""
+
+    class Choice(msgspec.Struct):
+        logprobs: msgspec.Raw
+
+    choices: list[Choice]
+
+
+_decode_outer = msgspec.json.Decoder(_Outer).decode
 _decode_strictly = msgspec.json.Decoder(ChatCompletionChunk).decode
 
 
@@ -199,6 +216,8 @@ def holes_of(chunk: ChatCompletionChunk, name: str, data: bytes, *, indexed: boo
         if chunk.usage.cost is not None or chunk.usage.search_context_size is not None:
             return None
         wanted.append((USAGE, "usage", _REPORTS))
+    if chunk.choices and chunk.choices[0].logprobs is not None:
+        wanted.append((LOGPROBS, "logprobs", _LOGPROBS))
     if indexed:
         wanted.append((INDEX, "index", _INDICES))
     if len(wanted) > _MOST_HOLES:
@@ -219,6 +238,8 @@ def _found(data: bytes, kind: int, name: str, reader: HoleReader) -> Hole | None
         probe = 987654321
     raw = msgspec.json.encode(probe)
     value = _PATTERNS.get(kind, _STRING)
+    if kind == LOGPROBS:
+        value = re.escape(bytes(_decode_outer(data).choices[0].logprobs))
     pattern = rb'"%b"\s*:\s*(%b)' % (re.escape(name.encode("utf-8", "replace")), value)
     for match in islice(re.finditer(pattern, data), _MOST_TRIES):
         start, end = match.span(1)
@@ -234,7 +255,7 @@ def _found(data: bytes, kind: int, name: str, reader: HoleReader) -> Hole | None
 def with_value(chunk: ChatCompletionChunk, kind: int, name: str, value: Any) -> ChatCompletionChunk:
     """A chunk of one choice, with another value in one field."""
     target: Any = chunk
-    if kind in (TEXT, INDEX) and chunk.choices:
+    if kind in (TEXT, INDEX, LOGPROBS) and chunk.choices:
         target = chunk.choices[0]
         if kind == TEXT:
             target = target.delta

@@ -1,0 +1,57 @@
+"""Chunks that differ in a few places only, made from one of them instead of from their JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from ._chunk import ChatCompletionChunk
+from ._holes import INDEX, LAST, LOGPROBS, TEXT, Hole, with_value
+from ._struct import copied
+
+Stamp = Callable[[Iterable[Any]], ChatCompletionChunk]
+"""From the values in the holes to the chunk, which shares nothing with any other."""
+
+
+def stamp_of(chunk: ChatCompletionChunk, holes: list[Hole]) -> Stamp:
+    """What makes chunks like this one, with other values in its holes."""
+    template: Any = copied(chunk)
+    if not _is_flat(chunk) or any(hole.kind == LAST and hole.name in chunk.extra for hole in holes):
+
+        def slow(row: Iterable[Any]) -> ChatCompletionChunk:
+            new: ChatCompletionChunk = copied(template)
+            for hole, value in zip(holes, row, strict=True):
+                with_value(new, hole.kind, hole.name, value)
+            return new
+
+        return slow
+
+    levels = [3 if hole.name == "arguments" else _LEVELS.get(hole.kind, 0) for hole in holes]
+    targets = [(level, hole.name) for level, hole in zip(levels, holes, strict=True)]
+
+    def quick(row: Iterable[Any]) -> ChatCompletionChunk:
+        new = template.__copy__()
+        new.choices = [choice := template.choices[0].__copy__()]
+        choice.delta = delta = choice.delta.__copy__()
+        function = None
+        if delta.tool_calls:
+            delta.tool_calls = [call := delta.tool_calls[0].__copy__()]
+            call.function = function = call.function.__copy__()
+        made = (new, choice, delta, function)
+        for (level, name), value in zip(targets, row, strict=True):
+            setattr(made[level], name, value)
+        return new  # type: ignore[no-any-return]
+
+    return quick
+
+
+_LEVELS = {TEXT: 2, INDEX: 1, LOGPROBS: 1}
+
+
+def _is_flat(chunk: ChatCompletionChunk) -> bool:
+    """Whether a chunk holds no lists and objects but those around its one text and in its holes."""
+    outside = chunk.to_dict()
+    choice = outside.pop("choices")[0]
+    delta, around = choice.pop("delta"), ("usage", "logprobs", "tool_calls")
+    fields = [*outside.items(), *choice.items(), *delta.items()]
+    return not any(isinstance(value, (dict, list)) for name, value in fields if name not in around)

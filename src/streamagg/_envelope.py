@@ -25,7 +25,6 @@ followed by its blank line, goes the general way.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from itertools import repeat, takewhile
 from typing import Any, NamedTuple
 
@@ -73,62 +72,42 @@ class Envelope:
     """The bytes around the holes of a stream's events, and where what is in the holes goes."""
 
     __slots__ = (
-        "bare",
-        "blank",
-        "choice",
-        "cut",
-        "end",
-        "gaps",
-        "head",
-        "holes",
-        "kept",
-        "line_end",
-        "plain",
-        "seam",
-        "shares",
-        "stamp",
-        "start",
-        "steps",
-        "stop",
-        "text",
-        "text_at",
-        "texts",
-        "turns",
-        "weight",
-    )  # fmt: skip
+        *("head", "gaps", "end", "blank", "start", "stop", "cut", "holes", "bare", "steps", "kept", "weight"),
+        *("choice", "text", "_texts", "text_at", "turns", "plain", "shares", "stamp"),
+    )
 
     def __init__(
         self, lead: bytes, pieces: list[bytes], holes: list[Hole], blank: bytes, choice: int, texts: dict[int, Text]
     ) -> None:
         self.head = lead + pieces[0]
-        self.gaps = pieces[1:-1]
+        self.gaps = tuple(pieces[1:-1])
         self.blank = blank
         """A blank line without its LF: a CR where lines end in CRLF."""
-        self.line_end = pieces[-1] + blank
-        self.end = self.line_end + b"\n" + blank + b"\n"
-        self.seam = self.end + self.head
+        self.end = pieces[-1] + blank + b"\n" + blank + b"\n"
         self.start = len(self.head)
-        self.cut = -len(self.line_end)
         self.stop = -len(self.end)
-        self.holes = holes
+        self.cut = self.stop + len(blank) + 2
+        """Where the middle ends in a line that was split off at its LF."""
+        self.holes = tuple(holes)
         kinds = [hole.kind for hole in holes]
         self.bare = not all(hole.reader.quotes for hole in holes)
         """Whether there is a hole for other values than strings: JSON takes line ends for white space there."""
-        ends = [*self.gaps, self.end]
-        self.steps = [
-            (end, len(end), hole.reader.one, hole.reader.quotes) for end, hole in zip(ends, holes, strict=True)
-        ]
+        self.steps = tuple(
+            (end, len(end), hole.reader.one, hole.reader.quotes)
+            for end, hole in zip((*self.gaps, self.end), holes, strict=True)
+            if len(holes) > 1
+        )
+        """How to read one event, hole by hole; of a lone text more is known."""
         self.text_at = kinds.index(TEXT)
         self.turns = kinds.index(INDEX) if INDEX in kinds else None
         """In which hole the choice's index is, where choices take turns."""
-        self.kept = [(place, hole.kind, hole.name) for place, hole in enumerate(holes) if hole.kind in _KEPT]
+        self.kept = tuple((place, hole.kind, hole.name) for place, hole in enumerate(holes) if hole.kind in _KEPT)
         self.weight = len(pieces[-1]) + self.start - len(lead)
         """What of an event's JSON stands around its holes, in bytes: with logprobs its length counts as size."""
-        self.texts = texts
-        """The text that grows, for each choice."""
         self.choice = choice
         """The choice, where none take turns."""
         self.text = texts[choice]
+        self._texts = texts if len(texts) > 1 else None
         self.plain = self.text if len(holes) == 1 else None
         """The text, where it is all that there is in the hole."""
         self.stamp: Stamp | None = None
@@ -136,11 +115,29 @@ class Envelope:
         self.shares = any(kind in (USAGE, LOGPROBS) for kind in kinds)
         """Whether what is merged is taken over as it is, so that a chunk needs its own."""
 
+    @property
+    def texts(self) -> dict[int, Text]:
+        """The text that grows, for each choice."""
+        return self._texts or {self.choice: self.text}
+
+    @property
+    def line_end(self) -> bytes:
+        """The last piece, as it ends a line that was split off at its LF."""
+        return self.end[: -self.cut]
+
     def has(self, line: bytes) -> bool:
         """Whether a line, without its end, is of one of these events."""
         line += self.blank
         outside = line.startswith(self.head) and line.endswith(self.line_end)
-        return outside and _fits(self, line[self.start : self.cut])
+        return outside and self.reads(line[self.start : self.cut])
+
+    def reads(self, middle: bytes) -> bool:
+        """Whether the holes can be read, of one event."""
+        try:
+            self.read_one(self.head + middle + self.end) if self.steps else strings([middle])
+        except (ValueError, RecursionError):
+            return False
+        return True
 
     def read(self, middles: list[bytes]) -> list[Any]:
         """The values in the holes, a column for each; a ValueError where a middle does not fit."""
@@ -179,7 +176,7 @@ class Envelopes:
     def __init__(self, merger: Merger) -> None:
         self._merger = merger
         self._envelope: Envelope | None = None
-        self._shell: ChatCompletionChunk | None = None
+        self._shell = b""
         self.noise = b""
         """The comment, with its blank line, that keeps the stream alive."""
         self._hits = 0
@@ -244,7 +241,7 @@ class Envelopes:
         try:
             columns = envelope.read(middles)
         except (ValueError, RecursionError):
-            fitting = list(takewhile(partial(_fits, envelope), middles))
+            fitting = list(takewhile(envelope.reads, middles))
             if not fitting:
                 return 0, data
             rest = b"".join(envelope.head + middle + envelope.end for middle in middles[len(fitting) :]) + rest
@@ -259,14 +256,15 @@ class Envelopes:
 
     def _split(self, envelope: Envelope, data: bytes) -> tuple[list[bytes], bytes]:
         """The middles of the first events, as many as fit, comments left out; and the bytes that are left."""
-        head, end, seam = envelope.head, envelope.end, envelope.seam
+        head, end = envelope.head, envelope.end
+        seam = end + head
         first: list[bytes] = []
         if self.noise and self.noise in data:
             *parts, last = data.split(self.noise)
             events = list(filter(None, parts))
             first = [event[envelope.start : envelope.stop] for event in events]
             if first and (b"".join((head, seam.join(first), end)) != b"".join(events) or b"\n" in b"".join(first)):
-                first, last = [], _without(self.noise, data, end[envelope.cut :])
+                first, last = [], _without(self.noise, data, 2 * (envelope.blank + b"\n"))
             data = last
         lines = data.split(b"\n")
         rest = lines.pop()
@@ -333,7 +331,7 @@ class Envelopes:
         merger = self._merger
         choice = envelope.choice if envelope.turns is None else values[envelope.turns]
         fragment = values[envelope.text_at]
-        envelope.texts[choice].add(fragment)
+        (envelope.text if envelope.turns is None else envelope.texts[choice]).add(fragment)
         merger.size += len(fragment)
         self._hits += 1
         for place, kind, name in envelope.kept:
@@ -349,7 +347,8 @@ class Envelopes:
 
     def end(self) -> None:
         """Something came that the envelope does not know of."""
-        self._envelope = self._shell = None
+        self._envelope = None
+        self._shell = b""
         self.ready = False
 
     def learn(self, chunk: ChatCompletionChunk, data: bytes, lead: bytes, blank: bytes, *, handed_out: bool) -> None:
@@ -370,7 +369,11 @@ class Envelopes:
         envelope = self._envelope
         if envelope is not None and envelope.has(lead + data):  # it was cut in two, or stood alone
             return
-        shell = _shell(chunk, place)
+        try:
+            shell = _shell(chunk, place)
+        except UnicodeEncodeError:  # half a surrogate pair
+            self._put_off()
+            return
         others = envelope.texts if envelope is not None and shell == self._shell else {}
         if place.choice in others or len(others) >= _MOST_CHOICES:
             others = {}
@@ -393,15 +396,6 @@ class Envelopes:
         self.end()
         self._hits = 0
         self._wait = self._skip = min(2 * self._wait, _PATIENCE)
-
-
-def _fits(envelope: Envelope, middle: bytes) -> bool:
-    """Whether the holes can be read, of one event."""
-    try:
-        envelope.read_one(envelope.head + middle + envelope.end)
-    except (ValueError, RecursionError):
-        return False
-    return True
 
 
 def _without(noise: bytes, data: bytes, boundary: bytes) -> bytes:
@@ -455,7 +449,7 @@ def _place(chunk: ChatCompletionChunk, merger: Merger) -> Place | None:
     return Place(choice.index, name, delta.tool_calls[0].index if delta.tool_calls else None) if name else None
 
 
-def _shell(chunk: ChatCompletionChunk, place: Place) -> ChatCompletionChunk:
+def _shell(chunk: ChatCompletionChunk, place: Place) -> bytes:
     """What a chunk says beside its holes, and what only the first chunk decides."""
     shell: ChatCompletionChunk = copied(chunk)
     with_value(shell, TEXT, place.name, "")
@@ -465,7 +459,7 @@ def _shell(chunk: ChatCompletionChunk, place: Place) -> ChatCompletionChunk:
     shell.usage = shell.obfuscation = shell.p = None
     shell.signature = shell.response_hash = None
     shell.extra = Extra((field, value) for field, value in chunk.extra.items() if isinstance(value, (dict, list)))
-    return shell
+    return msgspec.json.encode(shell)
 
 
 def _made(

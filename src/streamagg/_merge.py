@@ -30,6 +30,10 @@ from ._usage import UsageMerge, UsageMode
 class Merger:
     """Takes chunks in order; `response()` is what they merge to so far, None before the first."""
 
+    __slots__ = (
+        "_last", "_limits", "_note", "_strict", "began", "choices", "fields", "size", "usage",
+    )  # fmt: skip
+
     def __init__(self, usage: UsageMode, limits: Limits, note: Note, *, strict: bool) -> None:
         self.choices: dict[int, ChoiceState] = {}
         self.size = 0

@@ -41,6 +41,10 @@ class Sentinel(Enum):
 class Reader:
     """Reads the payloads of one stream. `note` is told each repair of a payload that could be read."""
 
+    __slots__ = (
+        "_limits", "_note", "_skip", "_strikes", "has_surrogates",
+    )  # fmt: skip
+
     def __init__(self, note: Note, limits: Limits) -> None:
         self.has_surrogates = False
         """Whether a payload held half of a surrogate pair: another may bring the other half."""

@@ -72,6 +72,12 @@ class SSEDecoder:
     event, and one line, that has not ended; past it `feed` raises `LimitError` for good. None is no bound.
     """
 
+    __slots__ = (
+        "_after_cr", "_block_open", "_block_retry", "_committed_id", "_cut_matters", "_data", "_data_size",
+        "_error", "_event", "_fields_seen", "_first_line", "_flush", "_id", "_limit", "_tail", "_tail_size",
+        "lead", "open_size", "retry", "tight",
+    )  # fmt: skip
+
     def __init__(self, *, last_event_id: str = "", flush: bool = False, max_event_bytes: int | None = None) -> None:
         self.retry: int | None = None
         """The reconnection time in milliseconds that the server last asked for."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from ._chunk import ChatCompletionChunk
@@ -13,7 +13,7 @@ Stamp = Callable[[Iterable[Any]], ChatCompletionChunk]
 """From the values in the holes to the chunk, which shares nothing with any other."""
 
 
-def stamp_of(chunk: ChatCompletionChunk, holes: list[Hole]) -> Stamp:
+def stamp_of(chunk: ChatCompletionChunk, holes: Sequence[Hole]) -> Stamp:
     """What makes chunks like this one, with other values in its holes."""
     template: Any = copied(chunk)
     if not _is_flat(chunk) or any(hole.kind == LAST and hole.name in chunk.extra for hole in holes):

@@ -14,18 +14,24 @@ FLOORS: list[dict[str, str]] = [
         "_errors": "the error tree, drawn at its top",
         "_limits": "the bounds on a stream, and the kinds of repair",
         "_text": "text that arrives in fragments",
+        "_interop": "the types of other libraries, imported only when asked for",
     },
     {
         "_sse": "bytes to server-sent events, by the WHATWG rules; knows no JSON",
         "_struct": "what all wire structs share: `extra`, and the way back to plain data",
+        "_parse": "text as a value of the type that the caller names",
+        "_partial": "JSON text that is still being written",
     },
     {
         "_lenient": "the tolerant way to read: nearly JSON, nearly the struct",
         "_values": "merging, measuring and copying of values whose fields no type knows",
     },
     {
-        "_response": "the structs of what goes out",
+        "_message": "the structs of what the model said, and their typed reading",
         "_plain": "any client's object as plain data, by its shape",
+    },
+    {
+        "_response": "the structs of what goes out",
         "_items": "lists whose items have an index",
         "_content": "content as text or parts",
     },

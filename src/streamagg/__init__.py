@@ -14,24 +14,22 @@ from ._errors import (
     IdleTimeoutError,
     IncompleteStreamError,
     LimitError,
+    ParseError,
     ProviderError,
     StreamAggError,
 )
 from ._limits import REPAIRS, Limits
+from ._message import ChatCompletionAudio, ChatCompletionMessage, ToolCall, ToolCallCustom, ToolCallFunction
+from ._partial import PartialJSON, parse_partial
 from ._response import (
-    ChatCompletionAudio,
     ChatCompletionChoice,
     ChatCompletionLogProbs,
-    ChatCompletionMessage,
     ChatCompletionResponse,
     ChatCompletionTokenLogProb,
     ChatCompletionTokenTopLogProb,
     CompletionTokensDetails,
     CompletionUsage,
     PromptTokensDetails,
-    ToolCall,
-    ToolCallCustom,
-    ToolCallFunction,
 )
 from ._sse import ServerSentEvent, SSEDecoder
 from ._stream import (
@@ -72,6 +70,8 @@ __all__ = [
     "IncompleteStreamError",
     "LimitError",
     "Limits",
+    "ParseError",
+    "PartialJSON",
     "PromptTokensDetails",
     "ProviderError",
     "SSEDecoder",
@@ -84,6 +84,7 @@ __all__ = [
     "UsageMode",
     "accumulate",
     "accumulate_sync",
+    "parse_partial",
     "stream",
     "stream_sync",
 ]

@@ -21,6 +21,7 @@ from ._errors import (
 from ._limits import REPAIRS, Limits
 from ._message import ChatCompletionAudio, ChatCompletionMessage, ToolCall, ToolCallCustom, ToolCallFunction
 from ._partial import PartialJSON, parse_partial
+from ._replay import replay, to_sse
 from ._response import (
     ChatCompletionChoice,
     ChatCompletionLogProbs,
@@ -85,6 +86,8 @@ __all__ = [
     "accumulate",
     "accumulate_sync",
     "parse_partial",
+    "replay",
     "stream",
     "stream_sync",
+    "to_sse",
 ]

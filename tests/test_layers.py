@@ -40,6 +40,7 @@ FLOORS: list[dict[str, str]] = [
         "_reader": "one payload to one chunk: strict first, tolerant second",
         "_slots": "tool calls from fragments",
         "_rules": "the merge table",
+        "_otel": "OpenTelemetry's names for what a response says",
         "_replay": "a response as the stream that a server would have sent",
     },
     {"_choice": "one choice that is being put together"},

@@ -20,6 +20,7 @@ from ._errors import (
 )
 from ._limits import REPAIRS, Limits
 from ._message import ChatCompletionAudio, ChatCompletionMessage, ToolCall, ToolCallCustom, ToolCallFunction
+from ._otel import otel_attributes
 from ._partial import PartialJSON, parse_partial
 from ._replay import replay, to_sse
 from ._response import (
@@ -85,6 +86,7 @@ __all__ = [
     "UsageMode",
     "accumulate",
     "accumulate_sync",
+    "otel_attributes",
     "parse_partial",
     "replay",
     "stream",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -17,6 +19,8 @@ from streamagg import (
     ToolCallFunction,
     parse_partial,
 )
+
+from .test_sse import steps_of
 
 
 @pytest.mark.parametrize(
@@ -121,6 +125,13 @@ def test_content_and_arguments() -> None:
     assert ToolCallFunction(arguments=text).parse_partial() == partial
     for nothing in (ChatCompletionMessage(), ToolCallFunction()):
         assert nothing.parse_partial() == PartialJSON(None, complete=False)
+
+
+@pytest.mark.skipif(sys.gettrace() is not None, reason="counts steps with the hook that a tracer has taken")
+@pytest.mark.parametrize("unit", ['{"a": "b"}, ', "[[1, 2], true], ", '"\\n\\ud83d\\ude00", '])
+def test_steps_grow_linearly(unit: str) -> None:
+    steps = [steps_of(lambda count=count: parse_partial("[" + unit * count)) for count in (250, 500, 1000)]
+    assert all(more <= 2.1 * less for less, more in pairwise(steps)), steps
 
 
 # ---------------------------------------------------------------------- for every text

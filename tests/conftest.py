@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
+from hypothesis import HealthCheck, settings
 
 from . import shared
+
+settings.register_profile(
+    "ci", max_examples=int(os.environ.get("STREAMAGG_EXAMPLES", "300")), deadline=None, derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)  # fmt: skip
+settings.load_profile("ci")
 
 
 @pytest.fixture(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 from hypothesis import strategies as st
@@ -106,3 +107,59 @@ CHUNKS = st.lists(CHUNK, max_size=6)
 ANYTHING = st.lists(
     CHUNK | PLAIN | st.dictionaries(st.sampled_from(["id", "choices", "usage", "error", "object"]), PLAIN), max_size=5
 )
+
+
+# ---------------------------------------------------------------------- whole responses, as a stream can give them
+
+SAID = st.text(max_size=40) | TEXT
+VENDOR = st.recursive(
+    st.booleans() | NUMBER | TEXT,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3), max_leaves=6,
+)  # fmt: skip
+OF_VENDOR = {"vendor": VENDOR, "x": VENDOR}
+
+
+def some(required: dict[str, Any] | None = None, **optional: Any) -> st.SearchStrategy[dict[str, Any]]:
+    return st.fixed_dictionaries(required or {}, optional={**optional, **OF_VENDOR})
+
+
+def numbered(strategy: st.SearchStrategy[dict[str, Any]], most: int) -> st.SearchStrategy[list[dict[str, Any]]]:
+    """Lists whose items have an index of their own each."""
+    return st.lists(strategy, max_size=most).map(lambda items: [{**item, "index": n} for n, item in enumerate(items)])
+
+
+CALLEE = some(name=st.sampled_from(["f", "get", ""]), arguments=SAID)
+CALL = st.one_of(
+    some({"type": st.just("function")}, function=CALLEE, extra_content=VENDOR),
+    some({"type": st.just("custom")}, custom=some(name=st.just("c"), input=SAID)),
+)
+CALLS = st.lists(CALL, min_size=1, max_size=3).flatmap(
+    lambda calls: st.lists(st.none() | st.text(min_size=1, max_size=3), min_size=len(calls), max_size=len(calls), unique=True).map(
+        lambda ids: [call if name is None else {**call, "id": name} for call, name in zip(calls, ids, strict=True)]
+    )
+)  # fmt: skip
+THOUGHT = st.lists(st.builds(lambda text: {"type": "text", "text": text}, SAID), max_size=1)
+PARTS = st.lists(
+    some({"type": st.just("text"), "text": SAID}) | some({"type": st.just("thinking"), "thinking": SAID | THOUGHT}) | some({"type": st.just("image_url")}, url=TEXT),
+    max_size=3,
+).filter(lambda parts: all(a["type"] != b["type"] or a["type"] == "image_url" for a, b in pairwise(parts)))  # fmt: skip
+TOKENS = st.lists(some({"logprob": st.floats(-9, 0)}, token=TEXT, bytes=st.lists(st.integers(0, 255), max_size=3)), max_size=6)  # fmt: skip
+RESPONSE_MESSAGE = some(
+    {"role": st.sampled_from(["assistant", "tool"])},
+    content=SAID | PARTS, refusal=SAID, reasoning=SAID, reasoning_content=SAID, tool_calls=CALLS, function_call=CALLEE,
+    reasoning_details=numbered(some(text=SAID, type=st.just("reasoning.text")), 2), images=numbered(some(url=TEXT), 2),
+    annotations=st.lists(VENDOR, max_size=2), audio=some(id=TEXT, data=TEXT, transcript=SAID, expires_at=st.integers(0, 9)),
+    name=st.just("n"), channel=st.just("final"), token_id=st.integers(0, 9), tool_call_id=TEXT,
+)  # fmt: skip
+RESPONSE_CHOICE = some(
+    {"message": RESPONSE_MESSAGE, "finish_reason": st.sampled_from(["stop", "length", "tool_calls"])},
+    logprobs=some(content=TOKENS, refusal=TOKENS, reasoning_content=TOKENS), stop_reason=st.integers(0, 9) | TEXT,
+    content_filter_results=VENDOR, text=SAID, token_ids=st.lists(st.integers(0, 9), max_size=3), seed=st.integers(0, 9),
+)  # fmt: skip
+RESPONSE = some(
+    {"choices": st.lists(RESPONSE_CHOICE, min_size=1, max_size=3).map(lambda items: [{**item, "index": n} for n, item in enumerate(items)])},
+    id=TEXT, created=st.integers(0, 9), model=TEXT, service_tier=TEXT, system_fingerprint=TEXT, citations=VENDOR,
+    usage=some({"prompt_tokens": st.integers(0, 9)}, completion_tokens=st.integers(0, 9), cost=st.floats(0, 1),
+               prompt_tokens_details=some(cached_tokens=st.integers(0, 9))),
+)  # fmt: skip
+"""The plain JSON answer of a server, complete, in any shape that a stream can have."""

@@ -4,12 +4,11 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 from types import SimpleNamespace
 from typing import Any
 
-from hypothesis import HealthCheck, event, given, settings
+from hypothesis import event, given
 from hypothesis import strategies as st
 
 from streamagg import (
@@ -26,12 +25,6 @@ from . import reference
 from .helpers import cut, outcome, sse, strip_nulls
 from .strategies import ANYTHING, CHUNKS, PLAIN
 from .test_corpus import structs_of
-
-settings.register_profile(
-    "ci", max_examples=int(os.environ.get("STREAMAGG_EXAMPLES", "300")), deadline=None, derandomize=True,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-)  # fmt: skip
-settings.load_profile("ci")
 
 SEED = st.integers(0, 2**32)
 FRAMES = st.sampled_from(["\n\n", "\r\n\r\n", "\r\r", "\n\n: keep-alive\n\n", "\n"])

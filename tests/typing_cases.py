@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from typing_extensions import assert_type
+import attrs
+import msgspec
+import pydantic
+from openai.types.chat import ChatCompletion
+from typing_extensions import TypedDict, assert_type
 
 import streamagg
 
@@ -50,3 +55,49 @@ def push() -> None:
 def errors(error: streamagg.StreamAggError, provider: streamagg.ProviderError) -> None:
     assert_type(error.partial, streamagg.ChatCompletionResponse | None)
     assert_type(provider.code, int | str | None)
+
+
+class AsStruct(msgspec.Struct):
+    city: str
+
+
+class AsTypedDict(TypedDict):
+    city: str
+
+
+class AsPydantic(pydantic.BaseModel):
+    city: str
+
+
+@dataclass
+class AsDataclass:
+    city: str
+
+
+@attrs.define
+class AsAttrs:
+    city: str
+
+
+def typed(message: streamagg.ChatCompletionMessage, function: streamagg.ToolCallFunction) -> None:
+    assert_type(message.parse(AsStruct), AsStruct)
+    assert_type(message.parse(AsTypedDict), AsTypedDict)
+    assert_type(message.parse(list[AsStruct]), list[AsStruct])
+    assert_type(function.parse(AsDataclass), AsDataclass)
+    assert_type(function.parse(AsAttrs), AsAttrs)
+    assert_type(function.parse(AsPydantic), AsPydantic)
+    message.parse(AsStruct | list[int])  # a union is Any
+    partial = function.parse_partial()
+    assert_type(partial, streamagg.PartialJSON)
+    assert_type(partial.growing, tuple[str | int, ...])
+    assert_type(partial.finished("items", 0), bool)
+    assert_type(streamagg.parse_partial("{").complete, bool)
+
+
+def elsewhere(value: streamagg.ChatCompletionResponse) -> None:
+    assert_type(streamagg.replay(value, piece=4), Iterator[streamagg.ChatCompletionChunk])
+    assert_type(streamagg.to_sse(value, done=True), bytes)
+    assert_type(value.to_openai(), ChatCompletion)
+    assert_type(streamagg.ChatCompletionResponse.from_openai(value.to_openai()), streamagg.ChatCompletionResponse)
+    assert_type(streamagg.ChatCompletionResponse.json_schema(), dict[str, Any])
+    assert_type(streamagg.otel_attributes(value), dict[str, Any])

@@ -14,24 +14,24 @@ from ._errors import (
     IdleTimeoutError,
     IncompleteStreamError,
     LimitError,
+    ParseError,
     ProviderError,
     StreamAggError,
 )
 from ._limits import REPAIRS, Limits
+from ._message import ChatCompletionAudio, ChatCompletionMessage, ToolCall, ToolCallCustom, ToolCallFunction
+from ._otel import otel_attributes
+from ._partial import PartialJSON, parse_partial
+from ._replay import replay, to_sse
 from ._response import (
-    ChatCompletionAudio,
     ChatCompletionChoice,
     ChatCompletionLogProbs,
-    ChatCompletionMessage,
     ChatCompletionResponse,
     ChatCompletionTokenLogProb,
     ChatCompletionTokenTopLogProb,
     CompletionTokensDetails,
     CompletionUsage,
     PromptTokensDetails,
-    ToolCall,
-    ToolCallCustom,
-    ToolCallFunction,
 )
 from ._sse import ServerSentEvent, SSEDecoder
 from ._stream import (
@@ -72,6 +72,8 @@ __all__ = [
     "IncompleteStreamError",
     "LimitError",
     "Limits",
+    "ParseError",
+    "PartialJSON",
     "PromptTokensDetails",
     "ProviderError",
     "SSEDecoder",
@@ -84,6 +86,10 @@ __all__ = [
     "UsageMode",
     "accumulate",
     "accumulate_sync",
+    "otel_attributes",
+    "parse_partial",
+    "replay",
     "stream",
     "stream_sync",
+    "to_sse",
 ]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from ._chunk import ChatCompletionChunkChoice, ChatCompletionChunkDelta
 from ._content import Content
 from ._lenient import Note
-from ._response import ChatCompletionAudio, ChatCompletionChoice, ChatCompletionLogProbs, ChatCompletionMessage
+from ._message import ChatCompletionAudio, ChatCompletionMessage
+from ._response import ChatCompletionChoice, ChatCompletionLogProbs
 from ._rules import OF_CHOICE, OF_DELTA, Fields, append, content, other, other_of_delta, split
 from ._slots import Callee, Slots, function_of
 from ._struct import copied

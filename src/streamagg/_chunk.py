@@ -8,13 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ._response import (
-    ChatCompletionAudio,
-    ChatCompletionLogProbs,
-    ChatCompletionMessage,
-    CompletionUsage,
-    text_of,
-)
+from ._message import ChatCompletionAudio, ChatCompletionMessage, text_of
+from ._response import ChatCompletionLogProbs, CompletionUsage
 from ._struct import NO_EXTRA, Extra, WireStruct
 
 

@@ -5,13 +5,15 @@
     ├── ProviderError           the server reported an error inside the stream
     ├── DecodeError             a payload is no chunk (also a ValueError)
     ├── LimitError              a bound of `Limits` was passed
-    └── IdleTimeoutError        no data event for `idle_timeout` seconds (also a TimeoutError)
+    ├── IdleTimeoutError        no data event for `idle_timeout` seconds (also a TimeoutError)
+    └── ParseError              what the model wrote is not of the type that `parse` was given (also a ValueError)
 
 Each carries `.partial`: the response merged so far, or None before the first chunk.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -26,6 +28,11 @@ def beginning(data: bytes | str) -> str:
     head = data[: 4 * EXCERPT]
     text = head.decode("utf-8", "replace") if isinstance(head, bytes) else head
     return text[:EXCERPT] + ("..." if len(data) > len(head) or len(text) > EXCERPT else "")
+
+
+def json_path(places: Iterable[str | int]) -> str:
+    """Keys and positions, from the outermost in, as a JSON path (`$.items[0].name`)."""
+    return "$" + "".join(f"[{place}]" if isinstance(place, int) else f".{place}" for place in places)
 
 
 def quoted(text: str) -> str:
@@ -126,6 +133,25 @@ class IdleTimeoutError(StreamAggError, TimeoutError):
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
         super().__init__(f"no data event for {seconds:g} seconds")
+
+
+class ParseError(StreamAggError, ValueError):
+    """What the model wrote is not of the type that `parse` was given, or no JSON at all."""
+
+    path: str
+    """Where in the text, as a JSON path (`$.items[0]`)."""
+    text: str
+    """What was to be read, whole."""
+    reason: str
+    """What is wrong with it."""
+
+    def __init__(self, reason: str, *, path: str = "$", text: str = "", what: str = "the text") -> None:
+        self.reason = reason
+        self.path = path
+        self.text = text
+        at = f" at {path}" if path != "$" else ""
+        begins = f"; it begins {quoted(beginning(text))}" if text else ""
+        super().__init__(f"{what} cannot be read{at}: {reason}{begins}")
 
 
 def _rebuilt(cls: type[StreamAggError], args: tuple[Any, ...], state: dict[str, Any]) -> StreamAggError:

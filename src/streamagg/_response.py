@@ -6,16 +6,22 @@ never came is None; nothing is invented but what the type itself implies (role, 
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec import field
 
 from ._errors import DecodeError, ProviderError
+from ._interop import to_openai
 from ._lenient import Unreadable, ignore, parse, to_struct
 from ._limits import Limits
+from ._message import ChatCompletionMessage
+from ._plain import plain_data
 from ._struct import NO_EXTRA, Extra, WireStruct, mended
 from ._values import check_depth
+
+if TYPE_CHECKING:
+    from openai.types.chat import ChatCompletion
 
 
 class PromptTokensDetails(WireStruct):
@@ -110,81 +116,6 @@ class ChatCompletionLogProbs(WireStruct):
     extra: Extra = NO_EXTRA
 
 
-class ToolCallFunction(WireStruct):
-    """The function to call; `arguments` is JSON text as the model wrote it, not always valid."""
-
-    name: str | None = None
-    arguments: str | None = None
-    extra: Extra = NO_EXTRA
-
-
-class ToolCallCustom(WireStruct):
-    """The custom tool to call, with free text as its input."""
-
-    name: str | None = None
-    input: str | None = None
-    extra: Extra = NO_EXTRA
-
-
-class ToolCall(WireStruct):
-    """A call of a function (`type` is `function`) or of a custom tool (`custom`)."""
-
-    dropped: ClassVar[tuple[str, ...]] = ("obfuscation", "index")
-
-    id: str | None = None
-    type: str = "function"
-    function: ToolCallFunction | None = None
-    custom: ToolCallCustom | None = None
-    extra_content: Any = None
-    extra: Extra = NO_EXTRA
-
-
-class ChatCompletionAudio(WireStruct):
-    """Spoken output: `data` is base64, `expires_at` a Unix time in seconds."""
-
-    id: str | None = None
-    data: str | None = None
-    transcript: str | None = None
-    expires_at: int | None = None
-    extra: Extra = NO_EXTRA
-
-
-class ChatCompletionMessage(WireStruct):
-    """What the model said: text, or a list of parts where the server sends parts (Mistral)."""
-
-    role: str = "assistant"
-    content: str | list[Any] | None = None
-    refusal: str | None = None
-    reasoning_content: str | None = None
-    reasoning: str | None = None
-    reasoning_details: list[Any] | None = None
-    tool_calls: list[ToolCall] | None = None
-    function_call: ToolCallFunction | None = None
-    audio: ChatCompletionAudio | None = None
-    annotations: list[Any] | None = None
-    images: list[Any] | None = None
-    tool_call_id: str | None = None
-    name: str | None = None
-    channel: str | None = None
-    phase: str | None = None
-    recipient: str | None = None
-    token_id: Any = None
-    extra: Extra = NO_EXTRA
-
-    @property
-    def text(self) -> str:
-        """The text of `content`: itself, or its text parts joined; empty where there is none."""
-        return text_of(self.content)
-
-
-def text_of(content: str | list[Any] | None) -> str:
-    """The text of a message's or a delta's `content`."""
-    if isinstance(content, list):
-        parts = (part.get("text") for part in content if isinstance(part, dict))
-        return "".join(text for text in parts if isinstance(text, str))
-    return content or ""
-
-
 class ChatCompletionChoice(WireStruct):
     """One of the answers."""
 
@@ -241,10 +172,26 @@ class ChatCompletionResponse(WireStruct):
             response = _read(raw)
         if not response.choices or raw.count(b"{") + raw.count(b"[") > Limits().depth:
             response = _read(raw)
-        for place, choice in enumerate(response.choices):
-            if choice.index is None:
-                choice.index = place
-        return response
+        return _numbered(response)
+
+    @classmethod
+    def from_openai(cls, completion: Any) -> ChatCompletionResponse:
+        """An openai client's `ChatCompletion`, or anything of its shape: a model with `model_dump`, a dict.
+
+        Raises `DecodeError` where it is no completion, and `LimitError` where it nests deeper than the
+        default of `Limits`.
+        """
+        try:
+            return _numbered(_built(plain_data(completion, Limits().depth)))
+        except Unreadable as error:
+            raise DecodeError(str(error), path=f"${error.path}") from error
+
+    def to_openai(self) -> ChatCompletion:
+        """As the openai client's own type, made as that client makes it: nothing is validated.
+
+        An `ImportError` where the openai package is not installed.
+        """
+        return to_openai(self.to_dict())
 
     @property
     def text(self) -> str:
@@ -262,11 +209,23 @@ def _read(raw: bytes) -> ChatCompletionResponse:
             error = plain.get("error")
             if (error and isinstance(error, (dict, str))) or plain.get("object") == "error":
                 raise ProviderError(error or plain)
-        if not isinstance(plain, dict) or "choices" not in plain:
-            raise Unreadable("expected an object with choices")
         check_depth(plain, Limits().depth)
-        return mended(to_struct(ChatCompletionResponse, plain, ignore))
+        return _built(plain)
     except (msgspec.DecodeError, RecursionError) as error:
         raise DecodeError(str(error), data=raw) from error
     except Unreadable as error:
         raise DecodeError(str(error), path=f"${error.path}", data=raw) from error
+
+
+def _built(plain: Any) -> ChatCompletionResponse:
+    if not isinstance(plain, dict) or "choices" not in plain:
+        raise Unreadable("expected an object with choices")
+    return mended(to_struct(ChatCompletionResponse, plain, ignore))
+
+
+def _numbered(response: ChatCompletionResponse) -> ChatCompletionResponse:
+    """A response whose choices all have an index: their place, where they had none."""
+    for place, choice in enumerate(response.choices):
+        if choice.index is None:
+            choice.index = place
+    return response

@@ -12,7 +12,7 @@ from typing import Any
 from ._chunk import ChatCompletionChunk, ChatCompletionChunkChoice, ChatCompletionChunkDelta
 from ._content import Content
 from ._items import Items
-from ._response import ChatCompletionAudio
+from ._message import ChatCompletionAudio
 from ._struct import Extra, WireStruct
 from ._text import Text
 from ._values import merge_object, replace, settled, taken, weigh

@@ -25,7 +25,7 @@ from ._chunk import (
     ChatCompletionChunkToolCallFunction,
 )
 from ._lenient import Note
-from ._response import ToolCall, ToolCallCustom, ToolCallFunction
+from ._message import ToolCall, ToolCallCustom, ToolCallFunction
 from ._struct import Extra
 from ._text import Text
 from ._values import merge_object, settled

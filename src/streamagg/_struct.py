@@ -55,6 +55,15 @@ class WireStruct(
         """`to_dict()` as compact JSON text. NaN and infinities become `null`, as JSON has none."""
         return msgspec.json.encode(self.to_dict()).decode()
 
+    @classmethod
+    def json_schema(cls) -> dict[str, Any]:
+        """JSON Schema (2020-12) of the wire's shape: fields that no type knows may be at every level."""
+        schema = msgspec.json.schema(cls, schema_hook=lambda extra: {"type": "object"})
+        for definition in schema["$defs"].values():
+            definition["properties"].pop("extra")
+            del definition["additionalProperties"]
+        return schema
+
 
 def copied(value: Any) -> Any:
     """`value` with every struct and container new, so that neither sees the other change."""

@@ -40,6 +40,8 @@ FLOORS: list[dict[str, str]] = [
     {"_envelope": "the fast path: changes no result"},
     {"_accumulator": "bytes or chunks in, response out; awaits nothing, reads no clock"},
     {"_sources": "any source as an iterator, by its shape; imports no client library"},
+    {"_session": "one stream and the options of its driver"},
+    {"_tap": "what passes through untouched, and is read on the way"},
     {"_stream": "the drivers: short loops"},
     {"__init__": "the public names"},
     {"_cli": "the command line, on the public names alone"},

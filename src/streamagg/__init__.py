@@ -33,10 +33,10 @@ from ._response import (
     ToolCallCustom,
     ToolCallFunction,
 )
+from ._session import IncompleteMode
 from ._sse import ServerSentEvent, SSEDecoder
 from ._stream import (
     ChatCompletionStream,
-    IncompleteMode,
     SyncChatCompletionStream,
     accumulate,
     accumulate_sync,
@@ -44,6 +44,7 @@ from ._stream import (
     stream_sync,
 )
 from ._struct import Extra
+from ._tap import ChatCompletionTap, SyncChatCompletionTap, tap, tap_sync
 from ._usage import UsageMode
 
 __all__ = [
@@ -61,6 +62,7 @@ __all__ = [
     "ChatCompletionMessage",
     "ChatCompletionResponse",
     "ChatCompletionStream",
+    "ChatCompletionTap",
     "ChatCompletionTokenLogProb",
     "ChatCompletionTokenTopLogProb",
     "CompletionTokensDetails",
@@ -78,6 +80,7 @@ __all__ = [
     "ServerSentEvent",
     "StreamAggError",
     "SyncChatCompletionStream",
+    "SyncChatCompletionTap",
     "ToolCall",
     "ToolCallCustom",
     "ToolCallFunction",
@@ -86,4 +89,6 @@ __all__ = [
     "accumulate_sync",
     "stream",
     "stream_sync",
+    "tap",
+    "tap_sync",
 ]

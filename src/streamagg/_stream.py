@@ -2,99 +2,24 @@
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from collections.abc import AsyncIterator, Iterator, Mapping
-from typing import Any, Literal
+from typing import Any
 
-from ._accumulator import Accumulator
 from ._chunk import ChatCompletionChunk
-from ._errors import IdleTimeoutError, IncompleteStreamError, StreamAggError
+from ._errors import StreamAggError
 from ._limits import Limits
 from ._response import ChatCompletionResponse
+from ._session import DEFAULT_LIMITS, IncompleteMode, Session
 from ._sources import AsyncItems, SyncItems
+from ._tap import ChatCompletionTap, SyncChatCompletionTap
 from ._usage import UsageMode
-
-IncompleteMode = Literal["raise", "return"]
-
-_DEFAULT_LIMITS = Limits()
-
-
-class _Session:
-    """One stream and the options of the drivers; all but the reading itself."""
-
-    def __init__(
-        self,
-        usage: UsageMode,
-        strict: bool,
-        limits: Limits,
-        incomplete: IncompleteMode,
-        idle_timeout: float | None,
-    ) -> None:
-        if incomplete not in ("raise", "return"):
-            raise ValueError(f"incomplete must be 'raise' or 'return', not {incomplete!r}")
-        if idle_timeout is not None and not idle_timeout > 0:
-            raise ValueError("idle_timeout must be a positive number of seconds, or None")
-        self.accumulator: Accumulator = Accumulator(usage=usage, strict=strict, limits=limits)
-        self._returns = incomplete == "return"
-        self._idle_timeout: float | None = idle_timeout
-        self._events: int = -1
-        self._deadline = 0.0
-
-    def take(self, item: Any) -> bool:
-        """Push one item of the source; returns whether reading should stop."""
-        if isinstance(item, (bytes, str, bytearray, memoryview)):
-            self.accumulator.feed(item)
-        else:
-            self.accumulator.add(item)
-        return self.accumulator.done
-
-    def result(self) -> ChatCompletionResponse:
-        """What the stream came to, at its end."""
-        try:
-            return self.accumulator.finish()
-        except IncompleteStreamError as error:
-            if self._returns and error.partial is not None:
-                return error.partial
-            raise
-
-    async def next_of(self, items: AsyncItems) -> Any:
-        """The next item, or `IdleTimeoutError` once no data event came for `idle_timeout` seconds."""
-        if self._idle_timeout is None:
-            return await items.next()
-        import anyio
-
-        with anyio.CancelScope(deadline=self._until(anyio.current_time())) as scope:
-            return await items.next()
-        assert scope.cancelled_caught
-        raise self._idle()
-
-    def next_of_sync(self, items: SyncItems) -> Any:
-        """As `next_of`; a blocking read cannot be cut short, so the time is looked at once it returns."""
-        if self._idle_timeout is None:
-            return items.next()
-        deadline = self._until(time.monotonic())
-        item = items.next()
-        if time.monotonic() > deadline:
-            raise self._idle()
-        return item
-
-    def _until(self, now: float) -> float:
-        """When the time is up: it runs from the last data event."""
-        if self.accumulator.events != self._events:
-            self._events, self._deadline = self.accumulator.events, now + (self._idle_timeout or 0)
-        return self._deadline
-
-    def _idle(self) -> IdleTimeoutError:
-        error = IdleTimeoutError(self._idle_timeout or 0)
-        error.partial = self.accumulator.snapshot()
-        return error
 
 
 class _Wrapped:
     """The face that both stream wrappers share."""
 
-    def __init__(self, source: Any, session: _Session) -> None:
+    def __init__(self, source: Any, session: Session) -> None:
         self._source = source
         self._session = session
         self._chunks: deque[ChatCompletionChunk] = deque()
@@ -233,7 +158,7 @@ def stream(
     *,
     usage: UsageMode = "auto",
     strict: bool = False,
-    limits: Limits = _DEFAULT_LIMITS,
+    limits: Limits = DEFAULT_LIMITS,
     incomplete: IncompleteMode = "raise",
     idle_timeout: float | None = None,
 ) -> ChatCompletionStream:
@@ -241,7 +166,7 @@ def stream(
 
     An error of the stream is raised once the chunks before it were handed out.
     """
-    return ChatCompletionStream(source, _Session(usage, strict, limits, incomplete, idle_timeout))
+    return ChatCompletionStream(source, Session(usage, strict, limits, incomplete, idle_timeout))
 
 
 def stream_sync(
@@ -249,12 +174,12 @@ def stream_sync(
     *,
     usage: UsageMode = "auto",
     strict: bool = False,
-    limits: Limits = _DEFAULT_LIMITS,
+    limits: Limits = DEFAULT_LIMITS,
     incomplete: IncompleteMode = "raise",
     idle_timeout: float | None = None,
 ) -> SyncChatCompletionStream:
     """`stream` for blocking sources: `with stream_sync(source) as chunks`, then iterate."""
-    return SyncChatCompletionStream(source, _Session(usage, strict, limits, incomplete, idle_timeout))
+    return SyncChatCompletionStream(source, Session(usage, strict, limits, incomplete, idle_timeout))
 
 
 async def accumulate(
@@ -262,13 +187,13 @@ async def accumulate(
     *,
     usage: UsageMode = "auto",
     strict: bool = False,
-    limits: Limits = _DEFAULT_LIMITS,
+    limits: Limits = DEFAULT_LIMITS,
     incomplete: IncompleteMode = "raise",
     idle_timeout: float | None = None,
 ) -> ChatCompletionResponse:
     """Read a source to its end, or to `[DONE]`, and return the one response that it streamed.
 
-    `source`: a response of an HTTP client, a client's stream of chunks, what `stream` made, a whole
+    `source`: a response of an HTTP client, a client's stream of chunks, what `stream` or `tap` made, a whole
     body as bytes or str, a path, a binary file, or an iterable, async or not, of slices, chunks or
     events. `usage`, `strict`, `limits`: see `Accumulator`. `incomplete="return"` gives what there is of
     a stream that was cut, where there is any, instead of raising `IncompleteStreamError`.
@@ -276,13 +201,13 @@ async def accumulate(
 
     Raises a `StreamAggError`, a `TypeError` for what cannot be read, and whatever the source raises.
     """
-    if isinstance(source, ChatCompletionStream):  # it has its own options
+    if isinstance(source, (ChatCompletionStream, ChatCompletionTap)):  # it has its own options
         async for _ in source:
             pass
         return source.response()
-    if isinstance(source, SyncChatCompletionStream):
+    if isinstance(source, (SyncChatCompletionStream, SyncChatCompletionTap)):
         return accumulate_sync(source)
-    session = _Session(usage, strict, limits, incomplete, idle_timeout)
+    session = Session(usage, strict, limits, incomplete, idle_timeout)
     items = AsyncItems(source)
     try:
         while not session.take(await session.next_of(items)):
@@ -299,16 +224,16 @@ def accumulate_sync(
     *,
     usage: UsageMode = "auto",
     strict: bool = False,
-    limits: Limits = _DEFAULT_LIMITS,
+    limits: Limits = DEFAULT_LIMITS,
     incomplete: IncompleteMode = "raise",
     idle_timeout: float | None = None,
 ) -> ChatCompletionResponse:
     """`accumulate` for blocking sources. `idle_timeout` is looked at whenever a read returns."""
-    if isinstance(source, SyncChatCompletionStream):
+    if isinstance(source, (SyncChatCompletionStream, SyncChatCompletionTap)):
         for _ in source:
             pass
         return source.response()
-    session = _Session(usage, strict, limits, incomplete, idle_timeout)
+    session = Session(usage, strict, limits, incomplete, idle_timeout)
     items = SyncItems(source)
     try:
         while not session.take(session.next_of_sync(items)):

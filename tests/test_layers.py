@@ -43,6 +43,7 @@ FLOORS: list[dict[str, str]] = [
     {"_session": "one stream and the options of its driver"},
     {"_tap": "what passes through untouched, and is read on the way"},
     {"_stream": "the drivers: short loops"},
+    {"_many": "many streams at once"},
     {"__init__": "the public names"},
     {"_cli": "the command line, on the public names alone"},
     {"__main__": "python -m streamagg"},

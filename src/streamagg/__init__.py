@@ -18,6 +18,7 @@ from ._errors import (
     StreamAggError,
 )
 from ._limits import REPAIRS, Limits
+from ._many import accumulate_all, sum_usage
 from ._response import (
     ChatCompletionAudio,
     ChatCompletionChoice,
@@ -86,9 +87,11 @@ __all__ = [
     "ToolCallFunction",
     "UsageMode",
     "accumulate",
+    "accumulate_all",
     "accumulate_sync",
     "stream",
     "stream_sync",
+    "sum_usage",
     "tap",
     "tap_sync",
 ]

@@ -45,8 +45,11 @@ FLOORS: list[dict[str, str]] = [
     {"_stream": "the drivers: short loops"},
     {"_many": "many streams at once"},
     {"__init__": "the public names"},
-    {"_cli": "the command line, on the public names alone"},
-    {"__main__": "python -m streamagg"},
+    {
+        "_cli": "the command line, on the public names alone",
+        "_exchange": "a request and its response on their way, on the public names alone",
+    },
+    {"__main__": "python -m streamagg", "asgi": "the middleware"},
 ]
 
 FLOOR_OF = {module: floor for floor, modules in enumerate(FLOORS) for module in modules}

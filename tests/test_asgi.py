@@ -516,6 +516,8 @@ class TestMessages:
             ("/chat", [start(), part(b"data: hello\n\n"), END], None),
             ("/chat", [start(), part(b'data: {"type": "ping"}\n\n'), END], None),
             ("/mcp", [start(), part(b'data: {"jsonrpc": "2.0", "id": 1, "result": {}}\n\n'), END], None),
+            ("/v1/responses", [start(), part(sse({"type": "response.created", "response": {"id": "r"}}, done=False)), END], None),
+            ("/v1/messages", [start(), part(sse({"type": "message_delta", "usage": {"output_tokens": 1}}, done=False)), END], None),
             ("/chat", [start("image/png"), {"type": "http.response.pathsend", "path": "/x"}], None),
             (PATH, [start("text/plain"), {"type": "http.response.pathsend", "path": "/x"}, read_all], "cut"),
             (PATH, [{**start(), "trailers": True}, part(BODY, more=False), {"type": "http.response.trailers"}], "complete"),

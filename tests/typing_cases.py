@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from fastapi import FastAPI
 from typing_extensions import assert_type
 
 import streamagg
+import streamagg.asgi
 
 
 async def drivers(source: Any) -> None:
@@ -23,6 +25,37 @@ async def drivers(source: Any) -> None:
     with streamagg.stream_sync(source) as sync:
         assert_type(next(sync), streamagg.ChatCompletionChunk)
         assert_type(sync.repairs, Mapping[str, int])
+
+
+async def taps(source: Any) -> None:
+    async with streamagg.tap(source, incomplete="return") as body:
+        assert_type(body, streamagg.ChatCompletionTap)
+        async for data in body:
+            assert_type(data, Any)
+    assert_type(body.response(), streamagg.ChatCompletionResponse)
+    assert_type(body.usage, streamagg.CompletionUsage | None)
+    assert_type(body.error, streamagg.StreamAggError | None)
+    with streamagg.tap_sync(source, limits=streamagg.Limits(choices=1)) as sync:
+        assert_type(next(sync), Any)
+
+
+async def many(sources: list[Any]) -> None:
+    results = await streamagg.accumulate_all(sources, limit=3, usage="sum")
+    assert_type(results, list[streamagg.ChatCompletionResponse | Exception])
+    assert_type(streamagg.sum_usage(results), streamagg.CompletionUsage)
+
+
+def middleware(app: FastAPI) -> None:
+    async def bill(completion: streamagg.asgi.Completion) -> None:
+        assert_type(completion.response, streamagg.ChatCompletionResponse | None)
+        assert_type(completion.state, streamagg.asgi.State)
+
+    app.add_middleware(streamagg.asgi.CompletionMiddleware, on_completion=bill, request_body=True)
+    app.add_middleware(streamagg.asgi.CompletionMiddleware)
+
+
+class Billing(streamagg.asgi.CompletionMiddleware):
+    async def on_completion(self, completion: streamagg.asgi.Completion) -> None: ...
 
 
 def response(value: streamagg.ChatCompletionResponse) -> None:

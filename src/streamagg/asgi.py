@@ -23,7 +23,7 @@ __all__ = ["Completion", "CompletionMiddleware", "State"]
 _VARIABLE = "STREAMAGG_ON_COMPLETION"
 _DEFAULT_LIMITS = Limits()
 
-logger = logging.getLogger("streamagg.asgi")
+_logger = logging.getLogger("streamagg.asgi")
 
 
 class CompletionMiddleware:
@@ -84,7 +84,7 @@ class CompletionMiddleware:
                     if inspect.isawaitable(result):
                         await result
         except Exception:
-            logger.exception("on_completion failed for %s", exchange.path)
+            _logger.exception("on_completion failed for %s", exchange.path)
 
 
 def _named_in_the_environment() -> Callable[[Completion], Any]:

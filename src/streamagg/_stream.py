@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from typing import Any, Literal
 
 from ._accumulator import Accumulator
 from ._chunk import ChatCompletionChunk
 from ._errors import IdleTimeoutError, IncompleteStreamError, StreamAggError
+from ._events import StreamEvent, TextDelta
 from ._limits import Limits
 from ._response import ChatCompletionResponse
 from ._sources import AsyncItems, SyncItems
+from ._telling import AsyncTold, Teller, Told
 from ._usage import UsageMode
 
 IncompleteMode = Literal["raise", "return"]
@@ -100,6 +102,7 @@ class _Wrapped:
         self._chunks: deque[ChatCompletionChunk] = deque()
         self._error: StreamAggError | None = None
         self._ended = False
+        self._teller: Teller | None = None
         session.accumulator.deliver = self._chunks.append
 
     @property
@@ -136,6 +139,32 @@ class _Wrapped:
                 self._session.result()
             except StreamAggError as error:
                 self._error = error
+        if self._teller is not None:
+            self._teller.end(well=self._error is None and self.complete)
+
+    def _told(self, ready_before_finish: bool) -> deque[StreamEvent]:
+        """Where the events will come, in the place of chunks."""
+        events: deque[StreamEvent] = deque()
+        self._tell(events.append, ready_before_finish)
+        return events
+
+    def _texts(self) -> deque[str]:
+        """Where the text of choice 0 will come, in the place of chunks."""
+        texts: deque[str] = deque()
+
+        def tell(event: StreamEvent) -> None:
+            if isinstance(event, TextDelta) and event.choice == 0:
+                texts.append(event.text)
+
+        self._tell(tell, ready_before_finish=False)
+        return texts
+
+    def _tell(self, tell: Callable[[StreamEvent], None], ready_before_finish: bool) -> None:
+        accumulator = self._session.accumulator
+        if accumulator.events or self._teller is not None:
+            raise RuntimeError("the stream is being read already: ask for events() or text() first, and once")
+        accumulator.deliver = None
+        self._teller = Teller(accumulator, tell, early=ready_before_finish)
 
 
 class ChatCompletionStream(_Wrapped, AsyncIterator[ChatCompletionChunk]):
@@ -155,17 +184,33 @@ class ChatCompletionStream(_Wrapped, AsyncIterator[ChatCompletionChunk]):
         if self._items is not None:
             await self._items.aclose()
 
+    def events(self, *, ready_before_finish: bool = False) -> AsyncIterator[StreamEvent]:
+        """Read the stream as events, in the place of chunks; ask before reading, and once.
+
+        An error of the stream is raised once the events before it were given. `ready_before_finish`:
+        a tool call is ready as soon as its arguments are a whole JSON object, though the server may go
+        on with it, or fail, or be cut, before the choice has its `finish_reason`.
+        """
+        return AsyncTold(self._read, self._told(ready_before_finish))
+
+    def text(self) -> AsyncIterator[str]:
+        """Read the stream as the text of choice 0, in pieces that are never empty; else as `events`.
+
+        A message that replaces another (see `MessageReplaced`) is more text here.
+        """
+        return AsyncTold(self._read, self._texts())
+
     async def __anext__(self) -> ChatCompletionChunk:
         while not self._chunks:
-            if self._error is not None:
-                raise self._error
-            if self._ended:
-                raise StopAsyncIteration
             await self._read()
         return self._chunks.popleft()
 
     async def _read(self) -> None:
-        """Read one item of the source, or its end."""
+        """Read one item of the source, or its end; past the end raise what the stream ended with."""
+        if self._error is not None:
+            raise self._error
+        if self._ended:
+            raise StopAsyncIteration
         try:
             if self._items is None:
                 self._items = AsyncItems(self._source)
@@ -200,17 +245,25 @@ class SyncChatCompletionStream(_Wrapped, Iterator[ChatCompletionChunk]):
         if self._items is not None:
             self._items.close()
 
+    def events(self, *, ready_before_finish: bool = False) -> Iterator[StreamEvent]:
+        """As `ChatCompletionStream.events`."""
+        return Told(self._read, self._told(ready_before_finish))
+
+    def text(self) -> Iterator[str]:
+        """As `ChatCompletionStream.text`."""
+        return Told(self._read, self._texts())
+
     def __next__(self) -> ChatCompletionChunk:
         while not self._chunks:
-            if self._error is not None:
-                raise self._error
-            if self._ended:
-                raise StopIteration
             self._read()
         return self._chunks.popleft()
 
     def _read(self) -> None:
-        """Read one item of the source, or its end."""
+        """Read one item of the source, or its end; past the end raise what the stream ended with."""
+        if self._error is not None:
+            raise self._error
+        if self._ended:
+            raise StopIteration
         try:
             if self._items is None:
                 self._items = SyncItems(self._source)

@@ -46,7 +46,10 @@ FLOORS: list[dict[str, str]] = [
     {"_merge": "merges chunks into one response; knows no bytes"},
     {"_envelope": "the fast path: changes no result"},
     {"_accumulator": "bytes or chunks in, response out; awaits nothing, reads no clock"},
-    {"_telling": "chunks in, events out: what each changed of the response"},
+    {
+        "_telling": "chunks in, events out: what each changed of the response",
+        "_timing": "when the parts of a stream arrived; reads the clock",
+    },
     {"_sources": "any source as an iterator, by its shape; imports no client library"},
     {"_stream": "the drivers: short loops"},
     {"__init__": "the public names"},

@@ -77,14 +77,18 @@ async def test_events(url: str) -> None:
         assert events[:4] == [*(TextDelta(text, 0) for text in ("Hel", "lo ", "é😀")), ChoiceFinished("stop", 0)]
         assert isinstance(events[4], UsageReported)
         assert chunks.response().to_dict() == WANTED
+        timing = chunks.timing
+        assert None not in (timing.first_byte, timing.first_chunk, timing.first_text, timing.last_text)
+        assert timing.first_reasoning is None
 
 
-def test_text_in_blocking_code(url: str) -> None:
+def test_text_and_timing_of_blocking_code(url: str) -> None:
     with OpenAI(api_key="k", base_url=url) as openai:
         with openai.chat.completions.with_streaming_response.create(**ASK) as streamed, stream_sync(streamed) as chunks:
             assert [*chunks.text()] == ["Hel", "lo ", "é😀"]
         with stream_sync(openai.chat.completions.create(**ASK)) as chunks:
             assert [*chunks.text()] == ["Hel", "lo ", "é😀"]
+            assert chunks.timing.first_text is not None
 
 
 @pytest.mark.parametrize(

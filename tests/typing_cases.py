@@ -56,6 +56,8 @@ async def events(source: Any) -> None:
     async with streamagg.stream(source) as chunks:
         assert_type(chunks.events(ready_before_finish=True), AsyncIterator[streamagg.StreamEvent])
         assert_type(chunks.text(), AsyncIterator[str])
+        assert_type(chunks.timing, streamagg.Timing)
+        assert_type(chunks.timing.first_text, float | None)
     with streamagg.stream_sync(source) as sync:
         assert_type(sync.text(), Iterator[str])
         for event in sync.events():

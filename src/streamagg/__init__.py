@@ -57,6 +57,7 @@ from ._stream import (
     stream_sync,
 )
 from ._struct import Extra
+from ._timing import Timing
 from ._usage import UsageMode
 
 __all__ = [
@@ -98,6 +99,7 @@ __all__ = [
     "StreamRepaired",
     "SyncChatCompletionStream",
     "TextDelta",
+    "Timing",
     "ToolCall",
     "ToolCallCustom",
     "ToolCallDelta",

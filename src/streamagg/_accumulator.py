@@ -43,6 +43,8 @@ class Accumulator:
     def __init__(self, *, usage: UsageMode = "auto", strict: bool = False, limits: Limits = _DEFAULT_LIMITS) -> None:
         self.events: int = 0
         """How many payloads were read: data events, bare JSON lines, added chunks."""
+        self.passed: int = 0
+        """How many of these were no chunks: blank, passed over, `[DONE]`."""
         self.done: bool = False
         """Whether `[DONE]` came: further input is ignored."""
         self.deliver: Callable[[ChatCompletionChunk], None] | None = None
@@ -290,6 +292,7 @@ class Accumulator:
     def _merge(self, chunk: ChatCompletionChunk | Sentinel, data: bytes, weight: int = 0) -> None:
         if type(chunk) is not ChatCompletionChunk:
             self.done = chunk is Sentinel.DONE
+            self.passed += 1
             self._oddity = self._oddity or data
             self._count_heard()
             return

@@ -15,6 +15,7 @@ from ._limits import Limits
 from ._response import ChatCompletionResponse
 from ._sources import AsyncItems, SyncItems
 from ._telling import AsyncTold, Teller, Told
+from ._timing import StreamClock, Timing
 from ._usage import UsageMode
 
 IncompleteMode = Literal["raise", "return"]
@@ -102,6 +103,7 @@ class _Wrapped:
         self._chunks: deque[ChatCompletionChunk] = deque()
         self._error: StreamAggError | None = None
         self._ended = False
+        self._clock = StreamClock()
         self._teller: Teller | None = None
         session.accumulator.deliver = self._chunks.append
 
@@ -114,6 +116,11 @@ class _Wrapped:
     def repairs(self) -> Mapping[str, int]:
         """What was odd about the stream so far: how often each kind of `REPAIRS` was needed."""
         return self._session.accumulator.repairs
+
+    @property
+    def timing(self) -> Timing:
+        """When what has come so far arrived, in seconds since the stream was entered or first read."""
+        return self._clock.timing
 
     def snapshot(self) -> ChatCompletionResponse | None:
         """The response so far, which nothing that follows changes; None before the first chunk.
@@ -131,6 +138,12 @@ class _Wrapped:
             raise RuntimeError("the stream has not ended yet: snapshot() gives the response so far")
         return self._session.result()
 
+    def _take(self, item: Any) -> bool:
+        try:
+            return self._session.take(item)
+        finally:
+            self._clock.read(self._session.accumulator)
+
     def _end(self) -> None:
         """The source has ended: find out whether that is an error. Chunks before one come first."""
         self._ended = True
@@ -139,6 +152,7 @@ class _Wrapped:
                 self._session.result()
             except StreamAggError as error:
                 self._error = error
+            self._clock.read(self._session.accumulator)
         if self._teller is not None:
             self._teller.end(well=self._error is None and self.complete)
 
@@ -173,6 +187,7 @@ class ChatCompletionStream(_Wrapped, AsyncIterator[ChatCompletionChunk]):
     _items: AsyncItems | None = None
 
     async def __aenter__(self) -> ChatCompletionStream:
+        self._clock.start()
         return self
 
     async def __aexit__(self, *exc: object) -> None:
@@ -213,8 +228,9 @@ class ChatCompletionStream(_Wrapped, AsyncIterator[ChatCompletionChunk]):
             raise StopAsyncIteration
         try:
             if self._items is None:
+                self._clock.start()
                 self._items = AsyncItems(self._source)
-            stop = self._session.take(await self._session.next_of(self._items))
+            stop = self._take(await self._session.next_of(self._items))
         except StopAsyncIteration:
             stop = True
         except StreamAggError as error:
@@ -234,6 +250,7 @@ class SyncChatCompletionStream(_Wrapped, Iterator[ChatCompletionChunk]):
     _items: SyncItems | None = None
 
     def __enter__(self) -> SyncChatCompletionStream:
+        self._clock.start()
         return self
 
     def __exit__(self, *exc: object) -> None:
@@ -266,8 +283,9 @@ class SyncChatCompletionStream(_Wrapped, Iterator[ChatCompletionChunk]):
             raise StopIteration
         try:
             if self._items is None:
+                self._clock.start()
                 self._items = SyncItems(self._source)
-            stop = self._session.take(self._session.next_of_sync(self._items))
+            stop = self._take(self._session.next_of_sync(self._items))
         except StopIteration:
             stop = True
         except StreamAggError as error:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any
 
 from fastapi import FastAPI
-from typing_extensions import assert_type
+from typing_extensions import assert_never, assert_type
 
 import streamagg
 import streamagg.asgi
@@ -83,3 +83,43 @@ def push() -> None:
 def errors(error: streamagg.StreamAggError, provider: streamagg.ProviderError) -> None:
     assert_type(error.partial, streamagg.ChatCompletionResponse | None)
     assert_type(provider.code, int | str | None)
+
+
+async def events(source: Any) -> None:
+    async with streamagg.stream(source) as chunks:
+        assert_type(chunks.events(ready_before_finish=True), AsyncIterator[streamagg.StreamEvent])
+        assert_type(chunks.text(), AsyncIterator[str])
+        assert_type(chunks.timing, streamagg.Timing)
+        assert_type(chunks.timing.first_text, float | None)
+    with streamagg.stream_sync(source) as sync:
+        assert_type(sync.text(), Iterator[str])
+        for event in sync.events():
+            one(event)
+
+
+def one(event: streamagg.StreamEvent) -> None:
+    """Every kind, so that a checker can say which one a `match` forgets."""
+    match event:
+        case streamagg.TextDelta(text, choice) | streamagg.ReasoningDelta(text, choice):
+            assert_type(text, str)
+            assert_type(choice, int)
+        case streamagg.RefusalDelta(text=text):
+            assert_type(text, str)
+        case streamagg.ToolCallStarted(call, call_id, _, choice):
+            assert_type(call, int)
+            assert_type(call_id, str | None)
+        case streamagg.ToolCallDelta(arguments, call):
+            assert_type(arguments, str)
+        case streamagg.ToolCallReady(tool_call):
+            assert_type(tool_call, streamagg.ToolCall)
+        case streamagg.ChoiceFinished(reason):
+            assert_type(reason, str)
+        case streamagg.MessageReplaced(choice):
+            assert_type(choice, int)
+        case streamagg.UsageReported(usage):
+            assert_type(usage, streamagg.CompletionUsage)
+        case streamagg.StreamRepaired(kind, count):
+            assert_type(kind, str)
+            assert_type(count, int)
+        case _:
+            assert_never(event)

@@ -17,6 +17,19 @@ from ._errors import (
     ProviderError,
     StreamAggError,
 )
+from ._events import (
+    ChoiceFinished,
+    MessageReplaced,
+    ReasoningDelta,
+    RefusalDelta,
+    StreamEvent,
+    StreamRepaired,
+    TextDelta,
+    ToolCallDelta,
+    ToolCallReady,
+    ToolCallStarted,
+    UsageReported,
+)
 from ._limits import REPAIRS, Limits
 from ._many import accumulate_all, sum_usage
 from ._response import (
@@ -46,6 +59,7 @@ from ._stream import (
 )
 from ._struct import Extra
 from ._tap import ChatCompletionTap, SyncChatCompletionTap, tap, tap_sync
+from ._timing import Timing
 from ._usage import UsageMode
 
 __all__ = [
@@ -66,6 +80,7 @@ __all__ = [
     "ChatCompletionTap",
     "ChatCompletionTokenLogProb",
     "ChatCompletionTokenTopLogProb",
+    "ChoiceFinished",
     "CompletionTokensDetails",
     "CompletionUsage",
     "DecodeError",
@@ -75,17 +90,28 @@ __all__ = [
     "IncompleteStreamError",
     "LimitError",
     "Limits",
+    "MessageReplaced",
     "PromptTokensDetails",
     "ProviderError",
+    "ReasoningDelta",
+    "RefusalDelta",
     "SSEDecoder",
     "ServerSentEvent",
     "StreamAggError",
+    "StreamEvent",
+    "StreamRepaired",
     "SyncChatCompletionStream",
     "SyncChatCompletionTap",
+    "TextDelta",
+    "Timing",
     "ToolCall",
     "ToolCallCustom",
+    "ToolCallDelta",
     "ToolCallFunction",
+    "ToolCallReady",
+    "ToolCallStarted",
     "UsageMode",
+    "UsageReported",
     "accumulate",
     "accumulate_all",
     "accumulate_sync",

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from typing import Any
 
 from ._chunk import ChatCompletionChunk
 from ._errors import StreamAggError
+from ._events import StreamEvent, TextDelta
 from ._limits import Limits
 from ._response import ChatCompletionResponse
 from ._session import DEFAULT_LIMITS, IncompleteMode, Session
 from ._sources import AsyncItems, SyncItems
 from ._tap import ChatCompletionTap, SyncChatCompletionTap
+from ._telling import AsyncTold, Teller, Told
+from ._timing import StreamClock, Timing
 from ._usage import UsageMode
 
 
@@ -25,6 +28,8 @@ class _Wrapped:
         self._chunks: deque[ChatCompletionChunk] = deque()
         self._error: StreamAggError | None = None
         self._ended = False
+        self._clock = StreamClock()
+        self._teller: Teller | None = None
         session.accumulator.deliver = self._chunks.append
 
     @property
@@ -36,6 +41,11 @@ class _Wrapped:
     def repairs(self) -> Mapping[str, int]:
         """What was odd about the stream so far: how often each kind of `REPAIRS` was needed."""
         return self._session.accumulator.repairs
+
+    @property
+    def timing(self) -> Timing:
+        """When what has come so far arrived, in seconds since the stream was entered or first read."""
+        return self._clock.timing
 
     def snapshot(self) -> ChatCompletionResponse | None:
         """The response so far, which nothing that follows changes; None before the first chunk.
@@ -53,6 +63,12 @@ class _Wrapped:
             raise RuntimeError("the stream has not ended yet: snapshot() gives the response so far")
         return self._session.result()
 
+    def _take(self, item: Any) -> bool:
+        try:
+            return self._session.take(item)
+        finally:
+            self._clock.read(self._session.accumulator)
+
     def _end(self) -> None:
         """The source has ended: find out whether that is an error. Chunks before one come first."""
         self._ended = True
@@ -61,6 +77,33 @@ class _Wrapped:
                 self._session.result()
             except StreamAggError as error:
                 self._error = error
+            self._clock.read(self._session.accumulator)
+        if self._teller is not None:
+            self._teller.end(well=self._error is None and self.complete)
+
+    def _told(self, ready_before_finish: bool) -> deque[StreamEvent]:
+        """Where the events will come, in the place of chunks."""
+        events: deque[StreamEvent] = deque()
+        self._tell(events.append, ready_before_finish)
+        return events
+
+    def _texts(self) -> deque[str]:
+        """Where the text of choice 0 will come, in the place of chunks."""
+        texts: deque[str] = deque()
+
+        def tell(event: StreamEvent) -> None:
+            if isinstance(event, TextDelta) and event.choice == 0:
+                texts.append(event.text)
+
+        self._tell(tell, ready_before_finish=False)
+        return texts
+
+    def _tell(self, tell: Callable[[StreamEvent], None], ready_before_finish: bool) -> None:
+        accumulator = self._session.accumulator
+        if accumulator.events or self._teller is not None:
+            raise RuntimeError("the stream is being read already: ask for events() or text() first, and once")
+        accumulator.deliver = None
+        self._teller = Teller(accumulator, tell, early=ready_before_finish)
 
 
 class ChatCompletionStream(_Wrapped, AsyncIterator[ChatCompletionChunk]):
@@ -69,6 +112,7 @@ class ChatCompletionStream(_Wrapped, AsyncIterator[ChatCompletionChunk]):
     _items: AsyncItems | None = None
 
     async def __aenter__(self) -> ChatCompletionStream:
+        self._clock.start()
         return self
 
     async def __aexit__(self, *exc: object) -> None:
@@ -80,21 +124,38 @@ class ChatCompletionStream(_Wrapped, AsyncIterator[ChatCompletionChunk]):
         if self._items is not None:
             await self._items.aclose()
 
+    def events(self, *, ready_before_finish: bool = False) -> AsyncIterator[StreamEvent]:
+        """Read the stream as events, in the place of chunks; ask before reading, and once.
+
+        An error of the stream is raised once the events before it were given. `ready_before_finish`:
+        a tool call is ready as soon as its arguments are a whole JSON object, though the server may go
+        on with it, or fail, or be cut, before the choice has its `finish_reason`.
+        """
+        return AsyncTold(self._read, self._told(ready_before_finish))
+
+    def text(self) -> AsyncIterator[str]:
+        """Read the stream as the text of choice 0, in pieces that are never empty; else as `events`.
+
+        A message that replaces another (see `MessageReplaced`) is more text here.
+        """
+        return AsyncTold(self._read, self._texts())
+
     async def __anext__(self) -> ChatCompletionChunk:
         while not self._chunks:
-            if self._error is not None:
-                raise self._error
-            if self._ended:
-                raise StopAsyncIteration
             await self._read()
         return self._chunks.popleft()
 
     async def _read(self) -> None:
-        """Read one item of the source, or its end."""
+        """Read one item of the source, or its end; past the end raise what the stream ended with."""
+        if self._error is not None:
+            raise self._error
+        if self._ended:
+            raise StopAsyncIteration
         try:
             if self._items is None:
+                self._clock.start()
                 self._items = AsyncItems(self._source)
-            stop = self._session.take(await self._session.next_of(self._items))
+            stop = self._take(await self._session.next_of(self._items))
         except StopAsyncIteration:
             stop = True
         except StreamAggError as error:
@@ -114,6 +175,7 @@ class SyncChatCompletionStream(_Wrapped, Iterator[ChatCompletionChunk]):
     _items: SyncItems | None = None
 
     def __enter__(self) -> SyncChatCompletionStream:
+        self._clock.start()
         return self
 
     def __exit__(self, *exc: object) -> None:
@@ -125,21 +187,30 @@ class SyncChatCompletionStream(_Wrapped, Iterator[ChatCompletionChunk]):
         if self._items is not None:
             self._items.close()
 
+    def events(self, *, ready_before_finish: bool = False) -> Iterator[StreamEvent]:
+        """As `ChatCompletionStream.events`."""
+        return Told(self._read, self._told(ready_before_finish))
+
+    def text(self) -> Iterator[str]:
+        """As `ChatCompletionStream.text`."""
+        return Told(self._read, self._texts())
+
     def __next__(self) -> ChatCompletionChunk:
         while not self._chunks:
-            if self._error is not None:
-                raise self._error
-            if self._ended:
-                raise StopIteration
             self._read()
         return self._chunks.popleft()
 
     def _read(self) -> None:
-        """Read one item of the source, or its end."""
+        """Read one item of the source, or its end; past the end raise what the stream ended with."""
+        if self._error is not None:
+            raise self._error
+        if self._ended:
+            raise StopIteration
         try:
             if self._items is None:
+                self._clock.start()
                 self._items = SyncItems(self._source)
-            stop = self._session.take(self._session.next_of_sync(self._items))
+            stop = self._take(self._session.next_of_sync(self._items))
         except StopIteration:
             stop = True
         except StreamAggError as error:

@@ -14,6 +14,7 @@ import threading
 import zlib
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 import anyio
@@ -25,7 +26,15 @@ from fastapi.responses import JSONResponse, StreamingResponse
 from starlette.middleware.gzip import GZipMiddleware
 
 import streamagg.asgi
-from streamagg import ChatCompletionResponse, DecodeError, IncompleteStreamError, LimitError, Limits, ProviderError
+from streamagg import (
+    ChatCompletionResponse,
+    DecodeError,
+    IncompleteStreamError,
+    LimitError,
+    Limits,
+    ProviderError,
+    Timing,
+)
 from streamagg.asgi import Completion, CompletionMiddleware
 
 from .helpers import chunk, merged, sse
@@ -583,6 +592,29 @@ class TestMessages:
         assert isinstance(completion.error, LimitError)
         assert completion.error.limit == "event_bytes"
         assert (await Call(long, limits=limits).run("/chat")).reported == []
+
+    async def test_timing(self) -> None:
+        """From the call to when a part was sent; what the app does after the end does not count."""
+        went_on: list[float] = []
+
+        async def go_on(receive: Any) -> None:
+            went_on.append(perf_counter())
+
+        slices = [part(sse(CHUNKS[1], done=False)), go_on, part(sse(*CHUNKS[2:])), go_on, END]
+        began = perf_counter()
+        timing = (await Call([start(), *slices]).run()).reported[0].timing
+        assert timing.first_byte == timing.first_text is not None
+        assert timing.first_byte <= went_on[0] - began <= went_on[1] - began
+        assert timing.last_text == timing.last_chunk is not None
+        assert timing.first_byte <= timing.last_chunk <= went_on[1] - began
+        json_parts = [start("application/json"), part(PLAIN[:9]), part(PLAIN[9:], more=False), go_on]
+        began = perf_counter()
+        timing = (await Call(json_parts).run()).reported[0].timing
+        assert timing.first_byte is not None
+        assert timing.first_chunk is not None
+        assert timing.first_byte <= timing.first_chunk <= went_on[2] - began
+        for nothing in ([start(), END], [start("application/json", 400), part(b"{}"), END]):
+            assert (await Call(nothing).run()).reported[0].timing == Timing()
 
     async def test_usage_mode(self) -> None:
         messages = [start(), part(sse(*CHUNKS, CHUNKS[-1])), END]

@@ -20,6 +20,7 @@ from streamagg import (
     LimitError,
     Limits,
     ProviderError,
+    Timing,
     accumulate,
     accumulate_sync,
     stream,
@@ -30,6 +31,7 @@ from streamagg import (
 from . import shared
 from .helpers import chunk, cut, merged, slicings, sse
 from .test_drivers import BODY, CHUNKS, CUT, WANTED, Closable, Stalling, SyncClosable, Watched, events
+from .test_timing import ticking
 
 pytestmark = pytest.mark.anyio
 
@@ -386,6 +388,42 @@ class TestWhileItRuns:
             assert len([*sync]) == 7
         assert sync.usage == accumulate_sync(CHUNKS).usage
         assert dict(sync.repairs) == {"not_a_chunk": 1}
+
+    async def test_timing(self) -> None:
+        """By a clock that ticks once whenever it is read: for the beginning, each item, and the end."""
+        items = [b": hi\n\n", sse(CHUNKS[1], done=False), sse(*CHUNKS[2:]), b": more\n\n"]
+        wanted = Timing(first_byte=1, first_chunk=2, first_text=2, last_text=3, last_chunk=3, text_rate=2)
+        for enter in (True, False):
+            body = tap(items)
+            body._clock = ticking()
+            assert body.timing == Timing()
+            if enter:
+                await body.__aenter__()
+            assert await anext(body) == items[0]
+            assert body.timing == Timing(first_byte=1)
+            assert [data async for data in body] == items[1:]
+            assert body.timing == wanted
+            sync = tap_sync(items)
+            sync._clock = ticking()
+            if enter:
+                sync.__enter__()
+            assert [*sync] == items
+            assert sync.timing == wanted
+
+    def test_timing_of_what_the_end_brought_and_of_nothing(self) -> None:
+        for items, wanted in (
+            (
+                [sse(*CHUNKS[:2], done=False)[:-2]],
+                Timing(first_byte=1, first_chunk=1, first_text=2, last_text=2, last_chunk=2),
+            ),
+            ([CUT], Timing(first_byte=1, first_chunk=1, first_text=1, last_text=1, last_chunk=1)),
+            ([b"", b"x"], Timing(first_byte=1)),
+            ([], Timing()),
+        ):
+            sync = tap_sync(items)
+            sync._clock = ticking()
+            assert [*sync] == items
+            assert sync.timing == wanted
 
     async def test_accumulate_ends_it(self) -> None:
         for source in (tap(CHUNKS), tap_sync(CHUNKS)):

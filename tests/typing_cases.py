@@ -35,6 +35,7 @@ async def taps(source: Any) -> None:
     assert_type(body.response(), streamagg.ChatCompletionResponse)
     assert_type(body.usage, streamagg.CompletionUsage | None)
     assert_type(body.error, streamagg.StreamAggError | None)
+    assert_type(body.timing, streamagg.Timing)
     with streamagg.tap_sync(source, limits=streamagg.Limits(choices=1)) as sync:
         assert_type(next(sync), Any)
 

@@ -20,6 +20,7 @@ from streamagg import (
     LimitError,
     Limits,
     ProviderError,
+    Timing,
     UsageMode,
     tap_sync,
 )
@@ -52,6 +53,8 @@ class Completion(Struct, frozen=True, kw_only=True):
     path: str
     request: Any
     """The request's JSON, if it was asked for, is JSON, and is within the limits; else None."""
+    timing: Timing
+    """When the parts of the answer had been sent, in seconds since the request came. JSON has but one time."""
     scope: Scope
     """The request's ASGI scope: its headers, client, and what other middleware left there."""
 
@@ -68,6 +71,7 @@ class Exchange:
         self._send = send
         self._parts: deque[bytes] = deque()  # what the tap is to read next
         self._tap = tap_sync(iter(self._parts.popleft, None), usage=usage, limits=limits)
+        self._tap.__enter__()  # its time begins
         self._limit = limits.event_bytes
         self._request = _Held(self._limit) if keep_request else None
         self._named = self.path.endswith("/completions")
@@ -96,7 +100,7 @@ class Exchange:
             if iter(headers) is headers:  # they can be read but once
                 message = {**message, "headers": (headers := list(headers))}
             self._begin(message["status"], headers)
-        elif kind == "http.response.body":
+        elif kind == "http.response.body" and not self._ended:
             self._in_hand = message.get("body", b"")
             self._ended = not message.get("more_body", False)
         elif kind == "http.response.pathsend":
@@ -136,6 +140,7 @@ class Exchange:
             method=self._scope["method"],
             path=self.path,
             request=None if self._request is None else _json(self._request.value()),
+            timing=self._tap.timing,
             scope=self._scope,
         )
 
@@ -176,6 +181,7 @@ class Exchange:
                 self._error = DecodeError(f"its content-encoding is wrong: {error}", data=data)
         if self._ended:
             self._read_body()
+            self._tap.close()
 
     def _read_body(self) -> None:
         """Read a body that was kept; elsewhere than at a named path only if it may be a completion."""

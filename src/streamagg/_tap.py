@@ -13,6 +13,7 @@ from ._limits import Limits
 from ._response import ChatCompletionResponse, CompletionUsage
 from ._session import DEFAULT_LIMITS, IncompleteMode, Session
 from ._sources import AsyncItems, SyncItems
+from ._timing import StreamClock, Timing
 from ._usage import UsageMode
 
 
@@ -22,6 +23,7 @@ class _Tapped:
     def __init__(self, source: Any, session: Session) -> None:
         self._source = source
         self._session = session
+        self._clock = StreamClock()
         self._error: StreamAggError | None = None
         self._ended = False
 
@@ -44,6 +46,11 @@ class _Tapped:
     def repairs(self) -> Mapping[str, int]:
         """What was odd about the stream so far: how often each kind of `REPAIRS` was needed."""
         return self._session.accumulator.repairs
+
+    @property
+    def timing(self) -> Timing:
+        """When what has come so far arrived, in seconds since the tap was entered or first read."""
+        return self._clock.timing
 
     @property
     def usage(self) -> CompletionUsage | None:
@@ -80,6 +87,7 @@ class _Tapped:
             self._error = DecodeError(f"reading it raised {type(error).__name__}", event=events)
             self._error.__cause__ = error
             self._error.partial = self.snapshot()
+        self._clock.read(self._session.accumulator)
 
     def _end(self, why: BaseException | None = None) -> None:
         """Nothing more comes: find out what there is, and what is missing."""
@@ -90,6 +98,8 @@ class _Tapped:
                     self._session.result()
             except StreamAggError as error:
                 self._error = why if isinstance(why, IdleTimeoutError) else error
+            if self._clock.timing.first_byte is not None:  # the end may have brought a last chunk
+                self._clock.read(self._session.accumulator)
 
 
 class ChatCompletionTap(_Tapped, AsyncIterator[Any]):
@@ -98,6 +108,7 @@ class ChatCompletionTap(_Tapped, AsyncIterator[Any]):
     _items: AsyncItems | None = None
 
     async def __aenter__(self) -> ChatCompletionTap:
+        self._clock.start()
         return self
 
     async def __aexit__(self, *exc: object) -> None:
@@ -114,6 +125,7 @@ class ChatCompletionTap(_Tapped, AsyncIterator[Any]):
             raise StopAsyncIteration
         try:
             if self._items is None:
+                self._clock.start()
                 self._items = AsyncItems(self._source)
             item = await self._session.next_of(self._items)
         except BaseException as error:
@@ -130,6 +142,7 @@ class SyncChatCompletionTap(_Tapped, Iterator[Any]):
     _items: SyncItems | None = None
 
     def __enter__(self) -> SyncChatCompletionTap:
+        self._clock.start()
         return self
 
     def __exit__(self, *exc: object) -> None:
@@ -146,6 +159,7 @@ class SyncChatCompletionTap(_Tapped, Iterator[Any]):
             raise StopIteration
         try:
             if self._items is None:
+                self._clock.start()
                 self._items = SyncItems(self._source)
             item = self._session.next_of_sync(self._items)
         except BaseException as error:
@@ -169,8 +183,8 @@ def tap(
 
     Whatever the source yields, slices or chunks, comes out as the same objects, up to the source's own
     end, `[DONE]` or not. Each is read before it is handed out, which costs some microseconds; what that
-    runs into is on `.error`, and stops the reading alone. `.response()`, `.snapshot()`, `.usage` and
-    `.complete` are there afterwards, on every way out. Options as `accumulate`. Raises what the source
+    runs into is on `.error`, and stops the reading alone. `.response()`, `.snapshot()`, `.usage`, `.timing`
+    and `.complete` are there afterwards, on every way out. Options as `accumulate`. Raises what the source
     raises, a `TypeError` for what cannot be read, and `IdleTimeoutError`: `idle_timeout` counts from the
     last data event, and once the reading is over from the last slice.
     """

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import pytest
 
 from . import shared
@@ -17,6 +20,20 @@ from . import shared
 def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, bool]]:
     """Every async test runs under every event loop."""
     return request.param
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[str]:
+    """The address of a real server of `tests.app`."""
+    from .app import make_app
+    from .async_clients import WAYS
+    from .serving import serve
+
+    async def read(way: str, source: Any) -> dict[str, Any]:
+        return (await WAYS[way](source)).to_dict()
+
+    with serve(make_app(read)) as address:
+        yield address
 
 
 def pytest_report_header() -> str:

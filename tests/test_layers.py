@@ -14,6 +14,7 @@ FLOORS: list[dict[str, str]] = [
         "_errors": "the error tree, drawn at its top",
         "_limits": "the bounds on a stream, and the kinds of repair",
         "_text": "text that arrives in fragments",
+        "_answers": "what a source tells of the HTTP answer behind it, by its shape",
     },
     {
         "_sse": "bytes to server-sent events, by the WHATWG rules; knows no JSON",
@@ -39,6 +40,10 @@ FLOORS: list[dict[str, str]] = [
     {"_merge": "merges chunks into one response; knows no bytes"},
     {"_envelope": "the fast path: changes no result"},
     {"_accumulator": "bytes or chunks in, response out; awaits nothing, reads no clock"},
+    {
+        "_refusal": "the error of an answer with an error status",
+        "_files": "files, pipes and paths as iterators of what is there",
+    },
     {"_sources": "any source as an iterator, by its shape; imports no client library"},
     {"_stream": "the drivers: short loops"},
     {"__init__": "the public names"},

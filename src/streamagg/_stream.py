@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Iterator, Mapping
-from typing import Any, Literal
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from functools import partial
+from typing import Any, Literal, TypeVar
 
 from ._accumulator import Accumulator
 from ._chunk import ChatCompletionChunk
 from ._errors import IdleTimeoutError, IncompleteStreamError, StreamAggError
 from ._limits import Limits
+from ._refusal import Refusal
 from ._response import ChatCompletionResponse
 from ._sources import AsyncItems, SyncItems
 from ._usage import UsageMode
 
 IncompleteMode = Literal["raise", "return"]
+Items = TypeVar("Items", AsyncItems, SyncItems)
 
 _DEFAULT_LIMITS = Limits()
 
@@ -41,6 +44,15 @@ class _Session:
         self._events: int = -1
         self._deadline = 0.0
 
+    def open(self, items: Items) -> Items:
+        """Get ready for a source's items: those of an answer with an error status are no stream."""
+        answer = items.answer
+        if answer is not None:
+            if answer.status is not None and answer.status >= 400:
+                self.accumulator = Refusal(answer)
+            self.accumulator.origin = answer.content_type
+        return items
+
     def take(self, item: Any) -> bool:
         """Push one item of the source; returns whether reading should stop."""
         if isinstance(item, (bytes, str, bytearray, memoryview)):
@@ -58,21 +70,26 @@ class _Session:
                 return error.partial
             raise
 
-    async def next_of(self, items: AsyncItems) -> Any:
+    def reader(self, items: AsyncItems) -> Callable[[], Awaitable[Any]]:
+        """What gives the next item, in time."""
+        return items.next if self._idle_timeout is None else partial(self._next_in_time, items)
+
+    async def _next_in_time(self, items: AsyncItems) -> Any:
         """The next item, or `IdleTimeoutError` once no data event came for `idle_timeout` seconds."""
-        if self._idle_timeout is None:
-            return await items.next()
         import anyio
 
-        with anyio.CancelScope(deadline=self._until(anyio.current_time())) as scope:
-            return await items.next()
-        assert scope.cancelled_caught
+        deadline = self._until(anyio.current_time())
+        with anyio.CancelScope(deadline=deadline):
+            item = await items.next()
+            if anyio.current_time() < deadline:  # a source that never waits cannot be interrupted
+                return item
         raise self._idle()
 
-    def next_of_sync(self, items: SyncItems) -> Any:
-        """As `next_of`; a blocking read cannot be cut short, so the time is looked at once it returns."""
-        if self._idle_timeout is None:
-            return items.next()
+    def reader_sync(self, items: SyncItems) -> Callable[[], Any]:
+        """As `reader`; a blocking read cannot be cut short, so the time is looked at once it returns."""
+        return items.next if self._idle_timeout is None else partial(self._next_in_time_sync, items)
+
+    def _next_in_time_sync(self, items: SyncItems) -> Any:
         deadline = self._until(time.monotonic())
         item = items.next()
         if time.monotonic() > deadline:
@@ -100,6 +117,7 @@ class _Wrapped:
         self._chunks: deque[ChatCompletionChunk] = deque()
         self._error: StreamAggError | None = None
         self._ended = False
+        self._busy = False
         session.accumulator.deliver = self._chunks.append
 
     @property
@@ -128,6 +146,12 @@ class _Wrapped:
             raise RuntimeError("the stream has not ended yet: snapshot() gives the response so far")
         return self._session.result()
 
+    def _claim(self) -> None:
+        """Two tasks that read at once would each lose what the other gets."""
+        if self._busy:
+            raise RuntimeError("another task is reading this stream: let one task read it, and cancel that to stop it")
+        self._busy = True
+
     def _end(self) -> None:
         """The source has ended: find out whether that is an error. Chunks before one come first."""
         self._ended = True
@@ -139,93 +163,137 @@ class _Wrapped:
 
 
 class ChatCompletionStream(_Wrapped, AsyncIterator[ChatCompletionChunk]):
-    """The chunks of a source as they come, and the response at the end; made by `stream`."""
+    """The chunks of a source as they come, and the response at the end; made by `stream`.
+
+    One task reads it at a time; a `RuntimeError` in another one that tries to.
+    """
 
     _items: AsyncItems | None = None
 
     async def __aenter__(self) -> ChatCompletionStream:
         return self
 
-    async def __aexit__(self, *exc: object) -> None:
-        await self.aclose()
+    async def __aexit__(self, kind: type[BaseException] | None, *exc: object) -> None:
+        if kind is None or not self._busy:
+            await self.aclose()
 
     async def aclose(self) -> None:
         """Stop reading, and close what was opened here; the source itself is the caller's to close."""
-        self._ended = True
-        if self._items is not None:
-            await self._items.aclose()
+        self._claim()
+        try:
+            await self._close()
+        finally:
+            self._busy = False
 
     async def __anext__(self) -> ChatCompletionChunk:
-        while not self._chunks:
-            if self._error is not None:
-                raise self._error
-            if self._ended:
-                raise StopAsyncIteration
-            await self._read()
+        if not self._chunks:
+            self._claim()
+            try:
+                await self._fill()
+            finally:
+                self._busy = False
         return self._chunks.popleft()
+
+    async def _fill(self) -> None:
+        """Read until there is a chunk to hand out; raise what ended the stream where there is none."""
+        while not self._chunks:
+            if self._ended:
+                await self._close()
+                raise self._error or StopAsyncIteration
+            await self._read()
 
     async def _read(self) -> None:
         """Read one item of the source, or its end."""
         try:
             if self._items is None:
-                self._items = AsyncItems(self._source)
-            stop = self._session.take(await self._session.next_of(self._items))
+                self._items = self._session.open(AsyncItems(self._source))
+                self._next = self._session.reader(self._items)
+            stop = self._session.take(await self._next())
         except StopAsyncIteration:
             stop = True
         except StreamAggError as error:
             self._error = error
             stop = True
         except BaseException:
-            await self.aclose()
+            await self._close()
             raise
         if stop:
             self._end()
-            await self.aclose()
+
+    async def _close(self) -> None:
+        self._ended = True
+        items, self._items = self._items, None
+        if items is not None:
+            try:
+                if self._session.accumulator.done:
+                    await items.linger()
+            finally:
+                await items.aclose()
 
 
 class SyncChatCompletionStream(_Wrapped, Iterator[ChatCompletionChunk]):
-    """The chunks of a blocking source as they come, and the response at the end; made by `stream_sync`."""
+    """The chunks of a blocking source as they come, and the response at the end; made by `stream_sync`.
+
+    One thread reads it at a time; a `RuntimeError` in another one that tries to.
+    """
 
     _items: SyncItems | None = None
 
     def __enter__(self) -> SyncChatCompletionStream:
         return self
 
-    def __exit__(self, *exc: object) -> None:
-        self.close()
+    def __exit__(self, kind: type[BaseException] | None, *exc: object) -> None:
+        if kind is None or not self._busy:
+            self.close()
 
     def close(self) -> None:
         """Stop reading, and close what was opened here; the source itself is the caller's to close."""
-        self._ended = True
-        if self._items is not None:
-            self._items.close()
+        self._claim()
+        try:
+            self._close()
+        finally:
+            self._busy = False
 
     def __next__(self) -> ChatCompletionChunk:
-        while not self._chunks:
-            if self._error is not None:
-                raise self._error
-            if self._ended:
-                raise StopIteration
-            self._read()
+        if not self._chunks:
+            self._claim()
+            try:
+                self._fill()
+            finally:
+                self._busy = False
         return self._chunks.popleft()
+
+    def _fill(self) -> None:
+        """Read until there is a chunk to hand out; raise what ended the stream where there is none."""
+        while not self._chunks:
+            if self._ended:
+                self._close()
+                raise self._error or StopIteration
+            self._read()
 
     def _read(self) -> None:
         """Read one item of the source, or its end."""
         try:
             if self._items is None:
-                self._items = SyncItems(self._source)
-            stop = self._session.take(self._session.next_of_sync(self._items))
+                self._items = self._session.open(SyncItems(self._source))
+                self._next = self._session.reader_sync(self._items)
+            stop = self._session.take(self._next())
         except StopIteration:
             stop = True
         except StreamAggError as error:
             self._error = error
             stop = True
         except BaseException:
-            self.close()
+            self._close()
             raise
         if stop:
             self._end()
-            self.close()
+
+    def _close(self) -> None:
+        self._ended = True
+        items, self._items = self._items, None
+        if items is not None:
+            items.close()
 
 
 def stream(
@@ -283,10 +351,12 @@ async def accumulate(
     if isinstance(source, SyncChatCompletionStream):
         return accumulate_sync(source)
     session = _Session(usage, strict, limits, incomplete, idle_timeout)
-    items = AsyncItems(source)
+    items = session.open(AsyncItems(source))
+    next_item = session.reader(items)
     try:
-        while not session.take(await session.next_of(items)):
+        while not session.take(await next_item()):
             pass
+        await items.linger()
     except StopAsyncIteration:
         pass
     finally:
@@ -309,9 +379,10 @@ def accumulate_sync(
             pass
         return source.response()
     session = _Session(usage, strict, limits, incomplete, idle_timeout)
-    items = SyncItems(source)
+    items = session.open(SyncItems(source))
+    next_item = session.reader_sync(items)
     try:
-        while not session.take(session.next_of_sync(items)):
+        while not session.take(next_item()):
             pass
     except StopIteration:
         pass

@@ -132,6 +132,14 @@ async def _niquests_read(base: str) -> AsyncIterator[Any]:
 
 
 @asynccontextmanager
+async def _urllib3_future(base: str) -> AsyncIterator[Any]:
+    async with niquests.packages.urllib3.AsyncPoolManager() as pool:
+        response = await pool.request("POST", f"{base}/chat/completions", json=BODY, preload_content=False)
+        yield response
+        await response.close()
+
+
+@asynccontextmanager
 async def _openai(base: str) -> AsyncIterator[Any]:
     """The client's completions, which make three kinds of source."""
     async with openai.AsyncOpenAI(
@@ -273,6 +281,7 @@ SOURCES: dict[str, Source] = {
     "aiohttp, read": Source(_aiohttp_read, f"{READ} sync", ASYNCIO),
     "niquests": Source(_niquests, STREAMED, ASYNCIO),
     "niquests, read": Source(_niquests_read, f"{READ} sync", ASYNCIO),
+    "urllib3-future": Source(_urllib3_future, CONNECTION, ASYNCIO),
     "openai, chunks": Source(_openai_chunks, f"{CHUNKS} nested"),
     "openai, helper": Source(_openai_events, f"{CHUNKS} nested"),
     "openai, with_streaming_response": Source(_openai_streaming, CHECKED),

@@ -280,6 +280,16 @@ class TestBrokenConnections:
             assert snapshot is not None
             assert snapshot.choices[0].message.reasoning_content == "They ask for "
 
+    @pytest.mark.parametrize("anyio_backend", ["asyncio"])
+    async def test_before_it_is_read(self, server: str, anyio_backend: str) -> None:
+        """aiohttp receives on its own: that the connection broke is no reason to say that it was closed."""
+        async with SOURCES["aiohttp"].open(f"{server}/cut") as source:
+            with anyio.fail_after(5):
+                while source.content.exception() is None:  # noqa: ASYNC110 - of another library
+                    await anyio.sleep(0.002)
+            with pytest.raises(aiohttp.ClientPayloadError):
+                await accumulate(source)
+
     @pytest.mark.parametrize("kind", SYNC_BREAKS)
     def test_sync(self, server: str, kind: str) -> None:
         with SYNC_SOURCES[kind].open(f"{server}/cut") as source, pytest.raises(SYNC_BREAKS[kind]):

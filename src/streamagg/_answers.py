@@ -93,7 +93,8 @@ def _aiohttp(source: Any) -> Answer | None:
     content: Any = source if hasattr(source, "iter_any") else getattr(source, "content", None)
     if not hasattr(content, "iter_any"):
         return None
-    spent = content.exception() is not None or (content.at_eof() and content.total_bytes > 0)
+    closed = type(content.exception()).__name__ == "ClientConnectionError"  # others tell of a broken connection
+    spent = closed or (content.at_eof() and content.total_bytes > 0)
     return Answer(source, getattr(source, "_body", None), spent, aiter=content.iter_any)
 
 
@@ -106,6 +107,8 @@ def _urllib3(source: Any) -> Answer | None:
     if not (isinstance(getattr(source, "status", None), int) and hasattr(source, "isclosed")):
         return None
     read = getattr(source, "read1", source.read)
+    if inspect.iscoroutinefunction(read):  # of urllib3-future: any async `.read` will do
+        return None
     return Answer(
         source, getattr(source, "_body", None), _is_spent(source), lambda: iter(lambda: read(READ_SIZE) or b"", b"")
     )

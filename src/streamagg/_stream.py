@@ -342,7 +342,8 @@ async def accumulate(
     a stream that was cut, where there is any, instead of raising `IncompleteStreamError`.
     `idle_timeout`: seconds without a data event before `IdleTimeoutError`; comments do not count.
 
-    Raises a `StreamAggError`, a `TypeError` for what cannot be read, and whatever the source raises.
+    Raises a `StreamAggError` (of a response with an error status `ProviderError`), a `TypeError` for what
+    cannot be read, a `RuntimeError` for a response read or closed before, and whatever the source raises.
     """
     if isinstance(source, ChatCompletionStream):  # it has its own options
         async for _ in source:

@@ -21,7 +21,7 @@ import niquests
 import openai
 import trio
 
-from streamagg import ChatCompletionResponse, accumulate, stream
+from streamagg import ChatCompletionResponse, accumulate, stream, tap
 
 from .sync_clients import BODY, CHECKED, CHUNKS, CONNECTION, EVENTS, HEAD, READ, STORED, STREAMED, SYNC_SOURCES, httpx2
 
@@ -33,9 +33,17 @@ async def _stream(source: Any) -> ChatCompletionResponse:
     return chunks.response()
 
 
+async def _tap(source: Any) -> ChatCompletionResponse:
+    async with tap(source) as body:
+        async for _ in body:
+            pass
+    return body.response()
+
+
 WAYS: dict[str, Callable[[Any], Awaitable[ChatCompletionResponse]]] = {
     "accumulate": accumulate,
     "stream": _stream,
+    "tap": _tap,
 }
 """The ways to read a source."""
 

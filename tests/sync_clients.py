@@ -24,7 +24,7 @@ import openai
 import requests
 import urllib3
 
-from streamagg import ChatCompletionResponse, accumulate_sync, stream_sync
+from streamagg import ChatCompletionResponse, accumulate_sync, stream_sync, tap_sync
 
 try:
     import httpx2
@@ -44,9 +44,17 @@ def _stream_sync(source: Any) -> ChatCompletionResponse:
     return chunks.response()
 
 
+def _tap_sync(source: Any) -> ChatCompletionResponse:
+    with tap_sync(source) as body:
+        for _ in body:
+            pass
+    return body.response()
+
+
 SYNC_WAYS: dict[str, Callable[[Any], ChatCompletionResponse]] = {
     "accumulate_sync": accumulate_sync,
     "stream_sync": _stream_sync,
+    "tap_sync": _tap_sync,
 }
 """The ways to read a source."""
 

@@ -64,24 +64,24 @@ WARNED = "closing a source failed: OSError"
 class TestErrorsInClosing:
     """They are warned of: they neither lose a response nor hide what went wrong before."""
 
-    @pytest.mark.parametrize("way", WAYS)
+    @pytest.mark.parametrize("way", ["accumulate", "stream"])
     async def test_the_response_is_kept(self, way: str) -> None:
         with pytest.warns(ResourceWarning, match=WARNED):
             assert (await WAYS[way](Unclosable(STREAM))).to_dict() == WANTED
 
-    @pytest.mark.parametrize("way", SYNC_WAYS)
+    @pytest.mark.parametrize("way", ["accumulate_sync", "stream_sync"])
     async def test_the_response_is_kept_sync(self, way: str) -> None:
         with pytest.warns(ResourceWarning, match=WARNED):
             assert SYNC_WAYS[way](iter(Unclosable(STREAM))).to_dict() == WANTED
         with pytest.warns(ResourceWarning, match=WARNED):  # a blocking source in async code
             assert (await accumulate(iter(Unclosable(STREAM)))).to_dict() == WANTED
 
-    @pytest.mark.parametrize("way", WAYS)
+    @pytest.mark.parametrize("way", ["accumulate", "stream"])
     async def test_the_error_is_kept(self, way: str) -> None:
         with pytest.warns(ResourceWarning, match=WARNED), pytest.raises(DecodeError):
             await WAYS[way](Unclosable(BAD))
 
-    @pytest.mark.parametrize("way", SYNC_WAYS)
+    @pytest.mark.parametrize("way", ["accumulate_sync", "stream_sync"])
     def test_the_error_is_kept_sync(self, way: str) -> None:
         with pytest.warns(ResourceWarning, match=WARNED), pytest.raises(DecodeError):
             SYNC_WAYS[way](iter(Unclosable(BAD)))

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import AsyncGenerator, Generator, Iterator
-from contextlib import aclosing
+from collections.abc import Generator, Iterator
 from typing import Any
 
 from ._answers import READ_SIZE
@@ -28,15 +27,26 @@ def _is_nonblocking(file: Any) -> bool:
 # ------------------------------------------------------------------ async
 
 
-async def reads(read: Any) -> AsyncGenerator[Any, None]:
-    """What an async `read` gives, up to its end."""
-    while data := await read(READ_SIZE):
-        yield data
+class Reads:
+    """What an async `read` gives, up to its end. No generator, as trio warns of those that are thrown away."""
+
+    __slots__ = ("_read",)
+
+    def __init__(self, read: Any) -> None:
+        self._read = read
+
+    def __aiter__(self) -> Reads:
+        return self
+
+    async def __anext__(self) -> Any:
+        if data := await self._read(READ_SIZE):
+            return data
+        raise StopAsyncIteration
 
 
-def file_items(file: Any) -> AsyncGenerator[Any, None]:
+def file_items(file: Any) -> Reads:
     """What a blocking file gives, read so that other tasks run meanwhile and cancellation ends the wait."""
-    return _ready_reads(file) if _is_nonblocking(file) else reads(_in_thread(reader_of(file)))
+    return Reads(_when_ready(file) if _is_nonblocking(file) else _in_thread(reader_of(file)))
 
 
 def _in_thread(read: Any) -> Any:
@@ -50,30 +60,52 @@ def _in_thread(read: Any) -> Any:
     return read_in_thread
 
 
-async def _ready_reads(file: Any) -> AsyncGenerator[Any, None]:
-    """What a non-blocking file gives. `read1` has nothing both when there is nothing yet and at the end:
+def _when_ready(file: Any) -> Any:
+    """The `read` of a non-blocking file. `read1` has nothing both when there is nothing yet and at the end:
     it is the end if the file was readable."""
-    import anyio
-
     read = reader_of(file)
-    data = read(READ_SIZE)
-    while True:
-        if data:
-            yield data
-        await anyio.wait_readable(file)
-        data = read(READ_SIZE)
-        if data is not None and not data:
-            return
+
+    async def read_when_ready(size: int) -> Any:
+        import anyio
+
+        data = read(size)
+        while not data:
+            await anyio.wait_readable(file)
+            data = read(size)
+            if data is not None:
+                break
+        return data
+
+    return read_when_ready
 
 
-async def path_items(path: os.PathLike[Any]) -> AsyncGenerator[Any, None]:
-    """What the file at a path gives; it is closed at the end."""
-    from anyio import to_thread
+class PathItems:
+    """What the file at a path gives; it is closed at the end, or when this is thrown away."""
 
-    with await to_thread.run_sync(_opened, path) as file:
-        async with aclosing(file_items(file)) as items:
-            async for data in items:
-                yield data
+    __slots__ = ("_file", "_items", "_path")
+
+    def __init__(self, path: os.PathLike[Any]) -> None:
+        self._path = path
+        self._file: Any = None
+        self._items: Reads | None = None
+
+    def __aiter__(self) -> PathItems:
+        return self
+
+    async def __anext__(self) -> Any:
+        if self._items is None:
+            from anyio import to_thread
+
+            self._file = await to_thread.run_sync(_opened, self._path)
+            self._items = file_items(self._file)
+        return await self._items.__anext__()
+
+    async def aclose(self) -> None:
+        self.__del__()
+
+    def __del__(self) -> None:
+        if self._file is not None:
+            self._file.close()
 
 
 def _opened(path: os.PathLike[Any]) -> Any:

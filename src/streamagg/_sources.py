@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from ._answers import Answer, answer_of
-from ._files import file_items, file_items_sync, path_items, path_items_sync, reader_of, reads
+from ._files import PathItems, Reads, file_items, file_items_sync, path_items_sync, reader_of
 from ._struct import WireStruct
 
 _LINGER = 0.1
@@ -96,7 +96,7 @@ def _async_iterator(source: Any, answer: Answer | None) -> Any:
     if _is_whole(source):
         return _Turned(source)
     if isinstance(source, os.PathLike):
-        return path_items(source)
+        return PathItems(source)
     if hasattr(source, "__await__") and not hasattr(source, "__aiter__"):
         raise _unknown(source)
     if answer is not None:
@@ -108,7 +108,7 @@ def _async_iterator(source: Any, answer: Answer | None) -> Any:
             raise _spent(source)
         return answer.aiter if inspect.iscoroutinefunction(answer.aiter) else answer.aiter().__aiter__()
     if inspect.iscoroutinefunction(getattr(source, "read", None)):  # asyncio.StreamReader, anyio files
-        return reads(reader_of(source))
+        return Reads(reader_of(source))
     if hasattr(source, "__aiter__"):
         return source.__aiter__()
     if callable(getattr(source, "read", None)):

@@ -12,10 +12,10 @@ import uvicorn
 
 
 @contextmanager
-def serve(app: Any) -> Iterator[str]:
+def serve(app: Any, *, lifespan: Any = "off") -> Iterator[str]:
     """Serve an ASGI app for as long as the block runs; gives its base URL, such as `http://127.0.0.1:40123`."""
     listener = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(app, log_level="critical", lifespan="off", loop="asyncio", timeout_graceful_shutdown=1)
+    config = uvicorn.Config(app, log_level="critical", lifespan=lifespan, loop="asyncio", timeout_graceful_shutdown=1)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="uvicorn", daemon=True)
     thread.start()

@@ -35,7 +35,11 @@ FLOORS: list[dict[str, str]] = [
         "_items": "lists whose items have an index",
         "_content": "content as text or parts",
     },
-    {"_chunk": "the structs of what comes in", "_usage": "merges usage reports"},
+    {
+        "_chunk": "the structs of what comes in",
+        "_events": "the structs of what `events()` tells",
+        "_usage": "merges usage reports",
+    },
     {
         "_reader": "one payload to one chunk: strict first, tolerant second",
         "_slots": "tool calls from fragments",
@@ -44,12 +48,22 @@ FLOORS: list[dict[str, str]] = [
         "_otel": "OpenTelemetry's names for what a response says",
         "_replay": "a response as the stream that a server would have sent",
     },
-    {"_choice": "one choice that is being put together"},
+    {
+        "_said": "what a message says, and what there is of a call",
+        "_choice": "one choice that is being put together",
+    },
     {"_merge": "merges chunks into one response; knows no bytes", "_stamp": "chunks made from one like them"},
     {"_envelope": "the fast path: changes no result"},
     {"_accumulator": "bytes or chunks in, response out; awaits nothing, reads no clock"},
+    {
+        "_telling": "chunks in, events out: what each changed of the response",
+        "_timing": "when the parts of a stream arrived; reads the clock",
+    },
     {"_sources": "any source as an iterator, by its shape; imports no client library"},
+    {"_session": "one stream and the options of its driver"},
+    {"_tap": "what passes through untouched, and is read on the way"},
     {"_stream": "the drivers: short loops"},
+    {"_many": "many streams at once"},
     {"__init__": "the public names"},
     {"_cli._inputs": "the inputs that arguments stand for", "_cli._terminal": "what goes out, escaped"},
     {
@@ -59,8 +73,11 @@ FLOORS: list[dict[str, str]] = [
         "_cli._options": "the arguments of the command line",
     },
     {"_cli._jobs": "many inputs, read by several processes", "_cli._summary": "what all inputs came to"},
-    {"_cli": "the command line, on the public names alone"},
-    {"__main__": "python -m streamagg"},
+    {
+        "_cli": "the command line, on the public names alone",
+        "_exchange": "a request and its response on their way, on the public names alone",
+    },
+    {"__main__": "python -m streamagg", "asgi": "the middleware"},
 ]
 
 FLOOR_OF = {module: floor for floor, modules in enumerate(FLOORS) for module in modules}

@@ -12,7 +12,7 @@ import httpx
 import pytest
 from openai import AsyncOpenAI, OpenAI
 
-from streamagg import accumulate, accumulate_sync, stream
+from streamagg import ChoiceFinished, TextDelta, UsageReported, accumulate, accumulate_sync, stream, stream_sync
 
 from .helpers import chunk, merged, sse
 
@@ -68,6 +68,27 @@ async def test_httpx(url: str) -> None:
         async with client.stream("POST", url, json={}) as response, stream(response) as chunks:
             assert [item.text async for item in chunks] == ["Hel", "lo ", "é😀", ""]
         assert (await accumulate(await client.post(url, json={}))).to_dict() == WANTED
+
+
+async def test_events(url: str) -> None:
+    async with httpx.AsyncClient() as client, client.stream("POST", url, json={}) as response:
+        async with stream(response) as chunks:
+            events = [event async for event in chunks.events()]
+        assert events[:4] == [*(TextDelta(text, 0) for text in ("Hel", "lo ", "é😀")), ChoiceFinished("stop", 0)]
+        assert isinstance(events[4], UsageReported)
+        assert chunks.response().to_dict() == WANTED
+        timing = chunks.timing
+        assert None not in (timing.first_byte, timing.first_chunk, timing.first_text, timing.last_text)
+        assert timing.first_reasoning is None
+
+
+def test_text_and_timing_of_blocking_code(url: str) -> None:
+    with OpenAI(api_key="k", base_url=url) as openai:
+        with openai.chat.completions.with_streaming_response.create(**ASK) as streamed, stream_sync(streamed) as chunks:
+            assert [*chunks.text()] == ["Hel", "lo ", "é😀"]
+        with stream_sync(openai.chat.completions.create(**ASK)) as chunks:
+            assert [*chunks.text()] == ["Hel", "lo ", "é😀"]
+            assert chunks.timing.first_text is not None
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ from streamagg import (
     ProviderError,
     ToolCall,
     ToolCallFunction,
+    stream_sync,
 )
 
 from .helpers import chunk, sse, strip_nulls
@@ -198,8 +199,25 @@ class TestText:
             "x",
             {"type": "text", "text": "b"},
         ]
-        assert ChatCompletionMessage(content=parts).text == "ab"
+        assert ChatCompletionMessage(content=parts).text == "axb"  # as the merge makes a text part of a string
         assert ChatCompletionMessage().text == ""
+
+    def test_text_and_reasoning_of_parts(self) -> None:
+        thoughts = [{"type": "text", "text": "H"}, "m"]
+        parts: list[Any] = [
+            "a", {"type": "thinking", "thinking": thoughts, "text": "no"}, {"type": "thinking", "thinking": "!"},
+            {"type": "thinking"}, {"text": "b", "thinking": "no"}, {"type": "text", "text": ["c", 5]}, 5,
+        ]  # fmt: skip
+        message = ChatCompletionMessage(content=parts)
+        assert (message.text, message.reasoning_text) == ("abc", "Hm!")
+        twice = {"id": "x", "choices": [{"index": 0, "delta": {"content": content}} for content in (parts, "d")]}
+        [both] = stream_sync([twice], incomplete="return")
+        assert both.text == "abcd"
+
+    def test_reasoning_is_that_of_one_field(self) -> None:
+        assert ChatCompletionMessage(reasoning="a", reasoning_content="a").reasoning_text == "a"
+        assert ChatCompletionMessage(reasoning="a", reasoning_content="").reasoning_text == "a"
+        assert ChatCompletionMessage(content="a").reasoning_text == ""
         assert ChatCompletionResponse().text == ""
 
 

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
-import attrs
-import msgspec
-import pydantic
-from openai.types.chat import ChatCompletion
-from typing_extensions import TypedDict, assert_type
+from fastapi import FastAPI
+from typing_extensions import assert_type
 
 import streamagg
+import streamagg.asgi
 
 
 async def drivers(source: Any) -> None:
@@ -28,6 +25,38 @@ async def drivers(source: Any) -> None:
     with streamagg.stream_sync(source) as sync:
         assert_type(next(sync), streamagg.ChatCompletionChunk)
         assert_type(sync.repairs, Mapping[str, int])
+
+
+async def taps(source: Any) -> None:
+    async with streamagg.tap(source, incomplete="return") as body:
+        assert_type(body, streamagg.ChatCompletionTap)
+        async for data in body:
+            assert_type(data, Any)
+    assert_type(body.response(), streamagg.ChatCompletionResponse)
+    assert_type(body.usage, streamagg.CompletionUsage | None)
+    assert_type(body.error, streamagg.StreamAggError | None)
+    assert_type(body.timing, streamagg.Timing)
+    with streamagg.tap_sync(source, limits=streamagg.Limits(choices=1)) as sync:
+        assert_type(next(sync), Any)
+
+
+async def many(sources: list[Any]) -> None:
+    results = await streamagg.accumulate_all(sources, limit=3, usage="sum")
+    assert_type(results, list[streamagg.ChatCompletionResponse | Exception])
+    assert_type(streamagg.sum_usage(results), streamagg.CompletionUsage)
+
+
+def middleware(app: FastAPI) -> None:
+    async def bill(completion: streamagg.asgi.Completion) -> None:
+        assert_type(completion.response, streamagg.ChatCompletionResponse | None)
+        assert_type(completion.state, streamagg.asgi.State)
+
+    app.add_middleware(streamagg.asgi.CompletionMiddleware, on_completion=bill, request_body=True)
+    app.add_middleware(streamagg.asgi.CompletionMiddleware)
+
+
+class Billing(streamagg.asgi.CompletionMiddleware):
+    async def on_completion(self, completion: streamagg.asgi.Completion) -> None: ...
 
 
 def response(value: streamagg.ChatCompletionResponse) -> None:
@@ -55,49 +84,3 @@ def push() -> None:
 def errors(error: streamagg.StreamAggError, provider: streamagg.ProviderError) -> None:
     assert_type(error.partial, streamagg.ChatCompletionResponse | None)
     assert_type(provider.code, int | str | None)
-
-
-class AsStruct(msgspec.Struct):
-    city: str
-
-
-class AsTypedDict(TypedDict):
-    city: str
-
-
-class AsPydantic(pydantic.BaseModel):
-    city: str
-
-
-@dataclass
-class AsDataclass:
-    city: str
-
-
-@attrs.define
-class AsAttrs:
-    city: str
-
-
-def typed(message: streamagg.ChatCompletionMessage, function: streamagg.ToolCallFunction) -> None:
-    assert_type(message.parse(AsStruct), AsStruct)
-    assert_type(message.parse(AsTypedDict), AsTypedDict)
-    assert_type(message.parse(list[AsStruct]), list[AsStruct])
-    assert_type(function.parse(AsDataclass), AsDataclass)
-    assert_type(function.parse(AsAttrs), AsAttrs)
-    assert_type(function.parse(AsPydantic), AsPydantic)
-    message.parse(AsStruct | list[int])  # a union is Any
-    partial = function.parse_partial()
-    assert_type(partial, streamagg.PartialJSON)
-    assert_type(partial.growing, tuple[str | int, ...])
-    assert_type(partial.finished("items", 0), bool)
-    assert_type(streamagg.parse_partial("{").complete, bool)
-
-
-def elsewhere(value: streamagg.ChatCompletionResponse) -> None:
-    assert_type(streamagg.replay(value, piece=4), Iterator[streamagg.ChatCompletionChunk])
-    assert_type(streamagg.to_sse(value, done=True), bytes)
-    assert_type(value.to_openai(), ChatCompletion)
-    assert_type(streamagg.ChatCompletionResponse.from_openai(value.to_openai()), streamagg.ChatCompletionResponse)
-    assert_type(streamagg.ChatCompletionResponse.json_schema(), dict[str, Any])
-    assert_type(streamagg.otel_attributes(value), dict[str, Any])

@@ -18,7 +18,21 @@ from ._errors import (
     ProviderError,
     StreamAggError,
 )
+from ._events import (
+    ChoiceFinished,
+    MessageReplaced,
+    ReasoningDelta,
+    RefusalDelta,
+    StreamEvent,
+    StreamRepaired,
+    TextDelta,
+    ToolCallDelta,
+    ToolCallReady,
+    ToolCallStarted,
+    UsageReported,
+)
 from ._limits import REPAIRS, Limits
+from ._many import accumulate_all, sum_usage
 from ._message import ChatCompletionAudio, ChatCompletionMessage, ToolCall, ToolCallCustom, ToolCallFunction
 from ._otel import otel_attributes
 from ._partial import PartialJSON, parse_partial
@@ -33,10 +47,10 @@ from ._response import (
     CompletionUsage,
     PromptTokensDetails,
 )
+from ._session import IncompleteMode
 from ._sse import ServerSentEvent, SSEDecoder
 from ._stream import (
     ChatCompletionStream,
-    IncompleteMode,
     SyncChatCompletionStream,
     accumulate,
     accumulate_sync,
@@ -44,6 +58,8 @@ from ._stream import (
     stream_sync,
 )
 from ._struct import Extra
+from ._tap import ChatCompletionTap, SyncChatCompletionTap, tap, tap_sync
+from ._timing import Timing
 from ._usage import UsageMode
 
 __all__ = [
@@ -61,8 +77,10 @@ __all__ = [
     "ChatCompletionMessage",
     "ChatCompletionResponse",
     "ChatCompletionStream",
+    "ChatCompletionTap",
     "ChatCompletionTokenLogProb",
     "ChatCompletionTokenTopLogProb",
+    "ChoiceFinished",
     "CompletionTokensDetails",
     "CompletionUsage",
     "DecodeError",
@@ -72,24 +90,40 @@ __all__ = [
     "IncompleteStreamError",
     "LimitError",
     "Limits",
+    "MessageReplaced",
     "ParseError",
     "PartialJSON",
     "PromptTokensDetails",
     "ProviderError",
+    "ReasoningDelta",
+    "RefusalDelta",
     "SSEDecoder",
     "ServerSentEvent",
     "StreamAggError",
+    "StreamEvent",
+    "StreamRepaired",
     "SyncChatCompletionStream",
+    "SyncChatCompletionTap",
+    "TextDelta",
+    "Timing",
     "ToolCall",
     "ToolCallCustom",
+    "ToolCallDelta",
     "ToolCallFunction",
+    "ToolCallReady",
+    "ToolCallStarted",
     "UsageMode",
+    "UsageReported",
     "accumulate",
+    "accumulate_all",
     "accumulate_sync",
     "otel_attributes",
     "parse_partial",
     "replay",
     "stream",
     "stream_sync",
+    "sum_usage",
+    "tap",
+    "tap_sync",
     "to_sse",
 ]

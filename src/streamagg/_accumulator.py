@@ -44,10 +44,14 @@ class Accumulator:
     def __init__(self, *, usage: UsageMode = "auto", strict: bool = False, limits: Limits = _DEFAULT_LIMITS) -> None:
         self.events: int = 0
         """How many payloads were read: data events, bare JSON lines, added chunks."""
+        self.passed: int = 0
+        """How many of these were no chunks: blank, passed over, `[DONE]`."""
         self.done: bool = False
         """Whether `[DONE]` came: further input is ignored."""
         self.deliver: Callable[[ChatCompletionChunk], None] | None = None
         """Called with each chunk once it is merged; None where nobody wants them."""
+        self.watch: Callable[[ChatCompletionChunk], None] | None = None
+        """As `deliver`, but called with the very chunk that was merged, which it must neither change nor keep."""
         self._limits = limits
         self._strict = strict
         self._repairs: dict[str, int] = {}
@@ -220,7 +224,7 @@ class Accumulator:
                     self.events += taken
                     wasted += len(left) if taken < _FEW else 0
             part = left[: self._end_of_part(left)]
-            blank = b"\r" if part.endswith(b"\r\n") else b""
+            blank = None if self.watch is not None else b"\r" if part.endswith(b"\r\n") else b""
             self._take_all(sse.read(part), blank)
             left = left[len(part) :]
         if not self.done and self._room >= 0 and (line := sse.open_line()) is not None:
@@ -303,22 +307,25 @@ class Accumulator:
     def _merge(self, chunk: ChatCompletionChunk | Sentinel, data: bytes, weight: int = 0) -> None:
         if type(chunk) is not ChatCompletionChunk:
             self.done = chunk is Sentinel.DONE
+            self.passed += 1
             self._oddity = self._oddity or data
             self._count_heard()
             return
-        if chunk.choices is None and _is_error(chunk.error):
+        if chunk.choices is None and is_error(chunk.error):
             raise ProviderError(chunk.error)
         plain = self._merger.add(chunk, weight or len(data))
         self._whole = False
         if self._heard:
             self._count_heard()
+        if self.watch is not None:
+            self.watch(chunk)
         if self.deliver is not None:
             self.deliver(mended(chunk) if self._reader.has_surrogates else self._apart(chunk, data))
-        if chunk.error is not None and _is_error(chunk.error):
+        if chunk.error is not None and is_error(chunk.error):
             raise ProviderError(chunk.error)
         if not plain:
             for choice in chunk.choices or ():
-                if _is_error(choice.error):
+                if is_error(choice.error):
                     raise ProviderError(choice.error)
 
     def _apart(self, chunk: ChatCompletionChunk, data: bytes) -> ChatCompletionChunk:
@@ -373,7 +380,7 @@ class Accumulator:
         self._envelopes.end()
         chunk = self._reader.read(data)
         whole = isinstance(chunk, ChatCompletionChunk) and _is_answer(chunk)
-        if isinstance(chunk, ChatCompletionChunk) and not whole and not _is_error(chunk.error):
+        if isinstance(chunk, ChatCompletionChunk) and not whole and not is_error(chunk.error):
             self._hear("bare_json_line")
             self._bare = True
         self._merge(chunk, data)
@@ -452,7 +459,7 @@ def _hint(data: bytes) -> str:
     return "; a str is a body: pass a pathlib.Path for a file" if data.endswith((b".sse", b".txt", b".jsonl")) else ""
 
 
-def _is_error(value: Any) -> bool:
+def is_error(value: Any) -> bool:
     """Whether the `error` of a payload or a choice is one: an object or a string that is not empty."""
     return isinstance(value, (dict, str)) and bool(value)
 

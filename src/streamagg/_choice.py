@@ -8,7 +8,7 @@ from ._lenient import Note
 from ._message import ChatCompletionAudio, ChatCompletionMessage
 from ._response import ChatCompletionChoice, ChatCompletionLogProbs
 from ._rules import OF_CHOICE, OF_DELTA, Fields, append, content, other, other_of_delta, split
-from ._slots import Callee, Slots, function_of
+from ._slots import Callee, Slot, Slots, function_of
 from ._struct import copied
 from ._text import Text
 from ._values import replace, weigh
@@ -17,9 +17,10 @@ from ._values import replace, weigh
 class ChoiceState:
     """One choice that is being put together."""
 
-    __slots__ = ("calls", "delta", "fields", "function_call", "logprobs", "message", "spoke")
+    __slots__ = ("_touched", "calls", "delta", "fields", "function_call", "logprobs", "message", "spoke")
 
-    def __init__(self) -> None:
+    def __init__(self, touched: list[Slot] | None = None) -> None:
+        self._touched = touched
         self.fields: Fields = {}
         self.delta: Fields = {}
         self.calls: Slots | None = None
@@ -109,7 +110,7 @@ class ChoiceState:
         grown = OF_DELTA.merge(self.delta, delta)
         if delta.tool_calls:
             if self.calls is None:
-                self.calls = Slots()
+                self.calls = Slots(self._touched)
             grown += sum(self.calls.add(fragment, note) for fragment in delta.tool_calls)
         if (call := delta.function_call) is not None:
             if self.function_call is None:

@@ -117,10 +117,11 @@ class ChatCompletionChunk(WireStruct):
 
         Of a plain answer, which comes as one chunk, the text of its message.
         """
+        text = ""
         for place, choice in enumerate(self.choices or ()):
             if (place if choice.index is None else choice.index) == 0:
                 if choice.delta is not None:
-                    return text_of(choice.delta.content)
-                if choice.message is not None and self.object == "chat.completion":
-                    return choice.message.text
-        return ""
+                    text += text_of(choice.delta.content)
+                elif choice.message is not None and self.object == "chat.completion":
+                    text += choice.message.text
+        return text

@@ -23,7 +23,7 @@ from ._lenient import Note, ignore, to_struct
 from ._limits import Limits
 from ._response import ChatCompletionResponse, CompletionUsage
 from ._rules import OF_CHUNK, Fields, other, split
-from ._slots import Slots
+from ._slots import Slot, Slots
 from ._usage import UsageMerge, UsageMode
 
 
@@ -31,7 +31,7 @@ class Merger:
     """Takes chunks in order; `response()` is what they merge to so far, None before the first."""
 
     __slots__ = (
-        "_last", "_limits", "_note", "_strict", "began", "choices", "fields", "size", "usage",
+        "_last", "_limits", "_note", "_strict", "began", "choices", "fields", "size", "touched", "usage",
     )  # fmt: skip
 
     def __init__(self, usage: UsageMode, limits: Limits, note: Note, *, strict: bool) -> None:
@@ -41,6 +41,8 @@ class Merger:
         """Whether there was a chunk."""
         self.fields: Fields = {}
         self.usage = UsageMerge(usage)
+        self.touched: list[Slot] | None = None
+        """The tool calls that fragments went to, in their order, where somebody listens and clears it."""
         self._limits = limits
         self._note = note
         self._strict = strict
@@ -107,11 +109,11 @@ class Merger:
         self._add_fields(chunk)
         if chunk.choices is None:
             self._note("choices_missing")
-        for index, choice in _numbered(chunk.choices):
+        for index, choice in numbered(chunk.choices):
             _note_choice(choice, self._note)
             state = self.choices.get(index)
             if state is None:
-                state = self.choices[index] = ChoiceState()
+                state = self.choices[index] = ChoiceState(self.touched)
                 self.size += 1
             grown = state.add(choice, self._note)
             self.size += grown if choice.logprobs is None else weight
@@ -146,7 +148,7 @@ class Merger:
         limits = self._limits
         opened: set[int] = set()
         calls: dict[int, list[ChatCompletionChunkToolCall]] = {}
-        for index, choice in _numbered(chunk.choices):
+        for index, choice in numbered(chunk.choices):
             if index not in self.choices:
                 opened.add(index)
             if (delta := choice.delta) is not None:
@@ -184,7 +186,7 @@ class Merger:
         if chunk.choices is None:
             note("choices_missing")
         calls: dict[int, Slots] = {}
-        for index, choice in _numbered(chunk.choices):
+        for index, choice in numbered(chunk.choices):
             _note_choice(choice, note)
             delta = choice.delta
             if delta is not None and delta.tool_calls:
@@ -205,7 +207,7 @@ class Merger:
         return state.calls if state is not None and state.calls is not None else Slots()
 
 
-def _numbered(choices: list[ChatCompletionChunkChoice] | None) -> Iterator[tuple[int, ChatCompletionChunkChoice]]:
+def numbered(choices: list[ChatCompletionChunkChoice] | None) -> Iterator[tuple[int, ChatCompletionChunkChoice]]:
     """Each choice with its index; one without has its position in the list."""
     for place, choice in enumerate(choices or ()):
         yield place if choice.index is None else choice.index, choice

@@ -95,6 +95,14 @@ class ChatCompletionMessage(WireStruct):
         """The text of `content`: itself, or its text parts joined; empty where there is none."""
         return text_of(self.content)
 
+    @property
+    def reasoning_text(self) -> str:
+        """The reasoning: `reasoning_content`, else `reasoning`, else the thinking parts of `content` joined.
+
+        One of them alone: some servers send the same text in two (vLLM, StepFun).
+        """
+        return self.reasoning_content or self.reasoning or thinking_of(self.content)
+
     @overload
     def parse(self, into: type[T], /) -> T: ...
     @overload
@@ -116,9 +124,20 @@ class ChatCompletionMessage(WireStruct):
         return parse_partial(self.text)
 
 
-def text_of(content: str | list[Any] | None) -> str:
+def text_of(content: Any) -> str:
     """The text of a message's or a delta's `content`."""
     if isinstance(content, list):
-        parts = (part.get("text") for part in content if isinstance(part, dict))
-        return "".join(text for text in parts if isinstance(text, str))
-    return content or ""
+        return "".join(
+            part if isinstance(part, str) else text_of(part.get("text"))
+            for part in content
+            if isinstance(part, str) or (isinstance(part, dict) and part.get("type") != "thinking")
+        )
+    return content if isinstance(content, str) else ""
+
+
+def thinking_of(content: Any) -> str:
+    """The text of the thinking parts in a message's or a delta's `content` (Mistral)."""
+    if not isinstance(content, list):
+        return ""
+    thoughts = (part.get("thinking") for part in content if isinstance(part, dict) and part.get("type") == "thinking")
+    return "".join(map(text_of, thoughts))

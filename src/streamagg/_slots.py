@@ -173,10 +173,11 @@ def _extra(fields: dict[str, Any]) -> dict[str, Any]:
 class Slots:
     """The tool calls of one choice."""
 
-    __slots__ = ("_by_id", "_by_index", "_idless", "slots")
+    __slots__ = ("_by_id", "_by_index", "_idless", "_touched", "slots")
 
-    def __init__(self) -> None:
+    def __init__(self, touched: list[Slot] | None = None) -> None:
         self.slots: list[Slot] = []
+        self._touched = touched
         self._by_id: dict[tuple[str, int | float | None] | str, Slot] = {}
         self._by_index: dict[int | float, Slot] = {}
         self._idless: dict[int | float, list[Slot]] = {}
@@ -220,6 +221,8 @@ class Slots:
             slot.id = call_id
             grown = len(call_id)
             self._register(slot)
+        if self._touched is not None:
+            self._touched.append(slot)
         return grown + _fill(slot, fragment, note)
 
     def add_plain(self, fragments: list[ChatCompletionChunkToolCall]) -> int | None:
@@ -246,6 +249,8 @@ class Slots:
         if fragment.type and fragment.type != slot.type:
             return None
         slot.function.text.add(function.arguments)
+        if self._touched is not None:
+            self._touched.append(slot)
         return len(function.arguments)
 
     def text_at(self, index: int) -> Text | None:

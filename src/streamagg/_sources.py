@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from ._struct import WireStruct
@@ -36,7 +36,7 @@ class AsyncItems:
             import anyio
 
             self._file = await anyio.open_file(self._items, "rb")
-            self._items = _reads(self._file.read1)
+            self._items = _Reads(self._file.read1)
         return await self._items.__anext__()
 
     async def aclose(self) -> None:
@@ -45,12 +45,16 @@ class AsyncItems:
         if self._file is not None:
             await self._file.aclose()
 
+    def __del__(self) -> None:
+        if self._file is not None:  # thrown away unfinished; closing it twice does nothing
+            self._file.wrapped.close()
+
 
 def _async_iterable(source: Any) -> Any:
     if hasattr(source, "__await__") and not hasattr(source, "__aiter__"):  # aiohttp's requests can be iterated too
         raise _unknown(source)
     if _is_whole(source):
-        return _from_sync(source)
+        return _FromSync(source)
     if hasattr(source, "http_response"):  # openai: with_raw_response
         return _async_iterable(source.http_response)
     if hasattr(source, "aiter_bytes"):  # httpx, httpx2
@@ -65,13 +69,13 @@ def _async_iterable(source: Any) -> Any:
     if hasattr(source, "body_iterator"):  # Starlette
         return _async_iterable(source.body_iterator)
     if inspect.iscoroutinefunction(getattr(source, "read", None)):  # asyncio.StreamReader, anyio files
-        return _reads(_reader_of(source))
+        return _Reads(_reader_of(source))
     if hasattr(source, "__aiter__"):
         return source
     if callable(getattr(source, "read", None)):
-        return _reads(_in_thread(_reader_of(source)))
+        return _Reads(_in_thread(_reader_of(source)))
     if hasattr(source, "__iter__"):
-        return _from_sync(source)
+        return _FromSync(source)
     raise _unknown(source)
 
 
@@ -88,22 +92,42 @@ def _refuse_other(source: Any, needed: str, kind: str, instead: str) -> None:
         raise TypeError(f"{type(source).__name__} comes from a client of the other kind ({kind}): use {instead} for it")
 
 
-async def _reads(read: Any) -> AsyncGenerator[bytes, None]:
-    while data := await read(READ_SIZE):
-        yield data
+class _Reads:
+    """What a `read` gives, up to nothing; no generator, as trio warns of those that are thrown away."""
+
+    __slots__ = ("_read",)
+
+    def __init__(self, read: Any) -> None:
+        self._read = read
+
+    def __aiter__(self) -> _Reads:
+        return self
+
+    async def __anext__(self) -> Any:
+        if data := await self._read(READ_SIZE):
+            return data
+        raise StopAsyncIteration
 
 
-async def _from_sync(source: Any) -> AsyncGenerator[Any, None]:
-    items = SyncItems(source)
-    try:
-        while True:
-            try:
-                item = items.next()
-            except StopIteration:
-                return
-            yield item
-    finally:
-        items.close()
+class _FromSync:
+    """The items of a blocking source for async code; no generator either."""
+
+    __slots__ = ("_items",)
+
+    def __init__(self, source: Any) -> None:
+        self._items = SyncItems(source)
+
+    def __aiter__(self) -> _FromSync:
+        return self
+
+    async def __anext__(self) -> Any:
+        try:
+            return self._items.next()
+        except StopIteration:
+            raise StopAsyncIteration from None
+
+    async def aclose(self) -> None:
+        self._items.close()
 
 
 def _in_thread(read: Any) -> Any:
@@ -140,6 +164,10 @@ class SyncItems:
         if self._owned and callable(close := getattr(self._items, "close", None)):
             close()
         if self._file is not None:
+            self._file.close()
+
+    def __del__(self) -> None:
+        if self._file is not None:  # thrown away unfinished; closing it twice does nothing
             self._file.close()
 
 

@@ -2,104 +2,34 @@
 
 from __future__ import annotations
 
-import time
 from collections import deque
-from collections.abc import AsyncIterator, Iterator, Mapping
-from typing import Any, Literal
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from typing import Any
 
-from ._accumulator import Accumulator
 from ._chunk import ChatCompletionChunk
-from ._errors import IdleTimeoutError, IncompleteStreamError, StreamAggError
+from ._errors import StreamAggError
+from ._events import StreamEvent, TextDelta
 from ._limits import Limits
 from ._response import ChatCompletionResponse
+from ._session import DEFAULT_LIMITS, IncompleteMode, Session
 from ._sources import AsyncItems, SyncItems
+from ._tap import ChatCompletionTap, SyncChatCompletionTap
+from ._telling import AsyncTold, Teller, Told
+from ._timing import StreamClock, Timing
 from ._usage import UsageMode
-
-IncompleteMode = Literal["raise", "return"]
-
-_DEFAULT_LIMITS = Limits()
-
-
-class _Session:
-    """One stream and the options of the drivers; all but the reading itself."""
-
-    def __init__(
-        self,
-        usage: UsageMode,
-        strict: bool,
-        limits: Limits,
-        incomplete: IncompleteMode,
-        idle_timeout: float | None,
-    ) -> None:
-        if incomplete not in ("raise", "return"):
-            raise ValueError(f"incomplete must be 'raise' or 'return', not {incomplete!r}")
-        if idle_timeout is not None and not idle_timeout > 0:
-            raise ValueError("idle_timeout must be a positive number of seconds, or None")
-        self.accumulator: Accumulator = Accumulator(usage=usage, strict=strict, limits=limits)
-        self._returns = incomplete == "return"
-        self._idle_timeout: float | None = idle_timeout
-        self._events: int = -1
-        self._deadline = 0.0
-
-    def take(self, item: Any) -> bool:
-        """Push one item of the source; returns whether reading should stop."""
-        if isinstance(item, (bytes, str, bytearray, memoryview)):
-            self.accumulator.feed(item)
-        else:
-            self.accumulator.add(item)
-        return self.accumulator.done
-
-    def result(self) -> ChatCompletionResponse:
-        """What the stream came to, at its end."""
-        try:
-            return self.accumulator.finish()
-        except IncompleteStreamError as error:
-            if self._returns and error.partial is not None:
-                return error.partial
-            raise
-
-    async def next_of(self, items: AsyncItems) -> Any:
-        """The next item, or `IdleTimeoutError` once no data event came for `idle_timeout` seconds."""
-        if self._idle_timeout is None:
-            return await items.next()
-        import anyio
-
-        with anyio.CancelScope(deadline=self._until(anyio.current_time())) as scope:
-            return await items.next()
-        assert scope.cancelled_caught
-        raise self._idle()
-
-    def next_of_sync(self, items: SyncItems) -> Any:
-        """As `next_of`; a blocking read cannot be cut short, so the time is looked at once it returns."""
-        if self._idle_timeout is None:
-            return items.next()
-        deadline = self._until(time.monotonic())
-        item = items.next()
-        if time.monotonic() > deadline:
-            raise self._idle()
-        return item
-
-    def _until(self, now: float) -> float:
-        """When the time is up: it runs from the last data event."""
-        if self.accumulator.events != self._events:
-            self._events, self._deadline = self.accumulator.events, now + (self._idle_timeout or 0)
-        return self._deadline
-
-    def _idle(self) -> IdleTimeoutError:
-        error = IdleTimeoutError(self._idle_timeout or 0)
-        error.partial = self.accumulator.snapshot()
-        return error
 
 
 class _Wrapped:
     """The face that both stream wrappers share."""
 
-    def __init__(self, source: Any, session: _Session) -> None:
+    def __init__(self, source: Any, session: Session) -> None:
         self._source = source
         self._session = session
         self._chunks: deque[ChatCompletionChunk] = deque()
         self._error: StreamAggError | None = None
         self._ended = False
+        self._clock = StreamClock()
+        self._teller: Teller | None = None
         session.accumulator.deliver = self._chunks.append
 
     @property
@@ -111,6 +41,11 @@ class _Wrapped:
     def repairs(self) -> Mapping[str, int]:
         """What was odd about the stream so far: how often each kind of `REPAIRS` was needed."""
         return self._session.accumulator.repairs
+
+    @property
+    def timing(self) -> Timing:
+        """When what has come so far arrived, in seconds since the stream was entered or first read."""
+        return self._clock.timing
 
     def snapshot(self) -> ChatCompletionResponse | None:
         """The response so far, which nothing that follows changes; None before the first chunk.
@@ -128,6 +63,12 @@ class _Wrapped:
             raise RuntimeError("the stream has not ended yet: snapshot() gives the response so far")
         return self._session.result()
 
+    def _take(self, item: Any) -> bool:
+        try:
+            return self._session.take(item)
+        finally:
+            self._clock.read(self._session.accumulator)
+
     def _end(self) -> None:
         """The source has ended: find out whether that is an error. Chunks before one come first."""
         self._ended = True
@@ -136,6 +77,33 @@ class _Wrapped:
                 self._session.result()
             except StreamAggError as error:
                 self._error = error
+            self._clock.read(self._session.accumulator)
+        if self._teller is not None:
+            self._teller.end(well=self._error is None and self.complete)
+
+    def _told(self, ready_before_finish: bool) -> deque[StreamEvent]:
+        """Where the events will come, in the place of chunks."""
+        events: deque[StreamEvent] = deque()
+        self._tell(events.append, ready_before_finish)
+        return events
+
+    def _texts(self) -> deque[str]:
+        """Where the text of choice 0 will come, in the place of chunks."""
+        texts: deque[str] = deque()
+
+        def tell(event: StreamEvent) -> None:
+            if isinstance(event, TextDelta) and event.choice == 0:
+                texts.append(event.text)
+
+        self._tell(tell, ready_before_finish=False)
+        return texts
+
+    def _tell(self, tell: Callable[[StreamEvent], None], ready_before_finish: bool) -> None:
+        accumulator = self._session.accumulator
+        if accumulator.events or self._teller is not None:
+            raise RuntimeError("the stream is being read already: ask for events() or text() first, and once")
+        accumulator.deliver = None
+        self._teller = Teller(accumulator, tell, early=ready_before_finish)
 
 
 class ChatCompletionStream(_Wrapped, AsyncIterator[ChatCompletionChunk]):
@@ -144,6 +112,7 @@ class ChatCompletionStream(_Wrapped, AsyncIterator[ChatCompletionChunk]):
     _items: AsyncItems | None = None
 
     async def __aenter__(self) -> ChatCompletionStream:
+        self._clock.start()
         return self
 
     async def __aexit__(self, *exc: object) -> None:
@@ -155,21 +124,38 @@ class ChatCompletionStream(_Wrapped, AsyncIterator[ChatCompletionChunk]):
         if self._items is not None:
             await self._items.aclose()
 
+    def events(self, *, ready_before_finish: bool = False) -> AsyncIterator[StreamEvent]:
+        """Read the stream as events, in the place of chunks; ask before reading, and once.
+
+        An error of the stream is raised once the events before it were given. `ready_before_finish`:
+        a tool call is ready as soon as its arguments are a whole JSON object, though the server may go
+        on with it, or fail, or be cut, before the choice has its `finish_reason`.
+        """
+        return AsyncTold(self._read, self._told(ready_before_finish))
+
+    def text(self) -> AsyncIterator[str]:
+        """Read the stream as the text of choice 0, in pieces that are never empty; else as `events`.
+
+        A message that replaces another (see `MessageReplaced`) is more text here.
+        """
+        return AsyncTold(self._read, self._texts())
+
     async def __anext__(self) -> ChatCompletionChunk:
         while not self._chunks:
-            if self._error is not None:
-                raise self._error
-            if self._ended:
-                raise StopAsyncIteration
             await self._read()
         return self._chunks.popleft()
 
     async def _read(self) -> None:
-        """Read one item of the source, or its end."""
+        """Read one item of the source, or its end; past the end raise what the stream ended with."""
+        if self._error is not None:
+            raise self._error
+        if self._ended:
+            raise StopAsyncIteration
         try:
             if self._items is None:
+                self._clock.start()
                 self._items = AsyncItems(self._source)
-            stop = self._session.take(await self._session.next_of(self._items))
+            stop = self._take(await self._session.next_of(self._items))
         except StopAsyncIteration:
             stop = True
         except StreamAggError as error:
@@ -189,6 +175,7 @@ class SyncChatCompletionStream(_Wrapped, Iterator[ChatCompletionChunk]):
     _items: SyncItems | None = None
 
     def __enter__(self) -> SyncChatCompletionStream:
+        self._clock.start()
         return self
 
     def __exit__(self, *exc: object) -> None:
@@ -200,21 +187,30 @@ class SyncChatCompletionStream(_Wrapped, Iterator[ChatCompletionChunk]):
         if self._items is not None:
             self._items.close()
 
+    def events(self, *, ready_before_finish: bool = False) -> Iterator[StreamEvent]:
+        """As `ChatCompletionStream.events`."""
+        return Told(self._read, self._told(ready_before_finish))
+
+    def text(self) -> Iterator[str]:
+        """As `ChatCompletionStream.text`."""
+        return Told(self._read, self._texts())
+
     def __next__(self) -> ChatCompletionChunk:
         while not self._chunks:
-            if self._error is not None:
-                raise self._error
-            if self._ended:
-                raise StopIteration
             self._read()
         return self._chunks.popleft()
 
     def _read(self) -> None:
-        """Read one item of the source, or its end."""
+        """Read one item of the source, or its end; past the end raise what the stream ended with."""
+        if self._error is not None:
+            raise self._error
+        if self._ended:
+            raise StopIteration
         try:
             if self._items is None:
+                self._clock.start()
                 self._items = SyncItems(self._source)
-            stop = self._session.take(self._session.next_of_sync(self._items))
+            stop = self._take(self._session.next_of_sync(self._items))
         except StopIteration:
             stop = True
         except StreamAggError as error:
@@ -233,7 +229,7 @@ def stream(
     *,
     usage: UsageMode = "auto",
     strict: bool = False,
-    limits: Limits = _DEFAULT_LIMITS,
+    limits: Limits = DEFAULT_LIMITS,
     incomplete: IncompleteMode = "raise",
     idle_timeout: float | None = None,
 ) -> ChatCompletionStream:
@@ -241,7 +237,7 @@ def stream(
 
     An error of the stream is raised once the chunks before it were handed out.
     """
-    return ChatCompletionStream(source, _Session(usage, strict, limits, incomplete, idle_timeout))
+    return ChatCompletionStream(source, Session(usage, strict, limits, incomplete, idle_timeout))
 
 
 def stream_sync(
@@ -249,12 +245,12 @@ def stream_sync(
     *,
     usage: UsageMode = "auto",
     strict: bool = False,
-    limits: Limits = _DEFAULT_LIMITS,
+    limits: Limits = DEFAULT_LIMITS,
     incomplete: IncompleteMode = "raise",
     idle_timeout: float | None = None,
 ) -> SyncChatCompletionStream:
     """`stream` for blocking sources: `with stream_sync(source) as chunks`, then iterate."""
-    return SyncChatCompletionStream(source, _Session(usage, strict, limits, incomplete, idle_timeout))
+    return SyncChatCompletionStream(source, Session(usage, strict, limits, incomplete, idle_timeout))
 
 
 async def accumulate(
@@ -262,13 +258,13 @@ async def accumulate(
     *,
     usage: UsageMode = "auto",
     strict: bool = False,
-    limits: Limits = _DEFAULT_LIMITS,
+    limits: Limits = DEFAULT_LIMITS,
     incomplete: IncompleteMode = "raise",
     idle_timeout: float | None = None,
 ) -> ChatCompletionResponse:
     """Read a source to its end, or to `[DONE]`, and return the one response that it streamed.
 
-    `source`: a response of an HTTP client, a client's stream of chunks, what `stream` made, a whole
+    `source`: a response of an HTTP client, a client's stream of chunks, what `stream` or `tap` made, a whole
     body as bytes or str, a path, a binary file, or an iterable, async or not, of slices, chunks or
     events. `usage`, `strict`, `limits`: see `Accumulator`. `incomplete="return"` gives what there is of
     a stream that was cut, where there is any, instead of raising `IncompleteStreamError`.
@@ -276,13 +272,13 @@ async def accumulate(
 
     Raises a `StreamAggError`, a `TypeError` for what cannot be read, and whatever the source raises.
     """
-    if isinstance(source, ChatCompletionStream):  # it has its own options
+    if isinstance(source, (ChatCompletionStream, ChatCompletionTap)):  # it has its own options
         async for _ in source:
             pass
         return source.response()
-    if isinstance(source, SyncChatCompletionStream):
+    if isinstance(source, (SyncChatCompletionStream, SyncChatCompletionTap)):
         return accumulate_sync(source)
-    session = _Session(usage, strict, limits, incomplete, idle_timeout)
+    session = Session(usage, strict, limits, incomplete, idle_timeout)
     items = AsyncItems(source)
     try:
         while not session.take(await session.next_of(items)):
@@ -299,16 +295,16 @@ def accumulate_sync(
     *,
     usage: UsageMode = "auto",
     strict: bool = False,
-    limits: Limits = _DEFAULT_LIMITS,
+    limits: Limits = DEFAULT_LIMITS,
     incomplete: IncompleteMode = "raise",
     idle_timeout: float | None = None,
 ) -> ChatCompletionResponse:
     """`accumulate` for blocking sources. `idle_timeout` is looked at whenever a read returns."""
-    if isinstance(source, SyncChatCompletionStream):
+    if isinstance(source, (SyncChatCompletionStream, SyncChatCompletionTap)):
         for _ in source:
             pass
         return source.response()
-    session = _Session(usage, strict, limits, incomplete, idle_timeout)
+    session = Session(usage, strict, limits, incomplete, idle_timeout)
     items = SyncItems(source)
     try:
         while not session.take(session.next_of_sync(items)):

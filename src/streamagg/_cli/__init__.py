@@ -11,12 +11,12 @@ from contextlib import closing
 import msgspec
 
 from ._inputs import Input, inputs_of
-from ._live import write_text
+from ._live import follow, write_text
 from ._options import parse
 from ._progress import progress
 from ._report import Report, drain, read, read_json, read_text
 from ._summary import Summary
-from ._terminal import OutputError, complain, is_terminal, write
+from ._terminal import OutputError, complain, is_terminal, name_of, write
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -55,8 +55,18 @@ def _reports(inputs: list[Input], options: argparse.Namespace) -> Generator[Repo
         from ._jobs import read_in_processes
 
         return read_in_processes(inputs, read_text if options.text else read_json, options.jobs)
+    if options.follow:
+        return _followed(inputs)
     watch = write_text if options.text else drain
     return (read(given, watch) for given in inputs)
+
+
+def _followed(inputs: list[Input]) -> Generator[Report, None, None]:
+    """Each below its name, where there are several."""
+    for place, given in enumerate(inputs):
+        if len(inputs) > 1:
+            write(("\n" if place else "") + f"==> {name_of(given.name)} <==\n")
+        yield read(given, follow)
 
 
 def _show(report: Report, options: argparse.Namespace) -> None:
@@ -66,11 +76,10 @@ def _show(report: Report, options: argparse.Namespace) -> None:
     elif options.text:
         if report.text:
             write(report.text + "\n")
-    elif report.response is not None:  # indented on a terminal, one line otherwise
+    elif report.response is not None and not options.follow:  # indented on a terminal, one line otherwise
         shown = msgspec.json.format(report.response, indent=2) if is_terminal(sys.stdout) else report.response
         write(shown + "\n")
-    name = "standard input" if report.file == "-" else report.file
     if options.usage and report.response is not None and report.usage is None:
-        complain(name, "the stream reported no usage")
+        complain(name_of(report.file), "the stream reported no usage")
     if report.error is not None:
-        complain(name, report.error.message)
+        complain(name_of(report.file), report.error.message)

@@ -43,6 +43,9 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("inputs", nargs="*", metavar="INPUT", help="files, directories, patterns, or - (see below)")
     output = parser.add_argument_group("output").add_mutually_exclusive_group()
     output.add_argument("--text", action="store_true", help="the text of choice 0 as it arrives, not JSON")
+    output.add_argument(
+        "--follow", action="store_true", help="the same with reasoning, dimmed on a terminal, and whole tool calls"
+    )
     output.add_argument("--jsonl", action="store_true", help="a line for each input, with its state and error")
     more = parser.add_argument_group("more")
     more.add_argument("--usage", action="store_true", help="at the end print the usage of all inputs, summed")
@@ -56,6 +59,8 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     options = parser.parse_intermixed_args(arguments)
     if options.usage and options.jsonl:
         parser.error("--usage does not go with --jsonl, where each line has its own")
+    if options.follow and options.jobs > 1:
+        parser.error("--follow shows one stream after the other: it does not go with --jobs")
     return options
 
 

@@ -93,7 +93,7 @@ def read_json(given: Input) -> Report:
 def read_text(given: Input) -> Report:
     """Read one input, keeping the text."""
     pieces: list[str] = []
-    report = read(given, lambda chunks: pieces.extend(chunk.text for chunk in chunks))
+    report = read(given, lambda chunks: pieces.extend(chunks.text()))
     report.text = "".join(pieces)
     return report
 

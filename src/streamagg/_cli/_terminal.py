@@ -44,6 +44,10 @@ def write(text: str, *, dim: bool = False) -> None:
         raise OutputError(error.strerror or error) from error
 
 
+def name_of(file: str) -> str:
+    return "standard input" if file == "-" else file
+
+
 def complain(name: str, problem: str) -> None:
     """One line on standard error."""
     if sys.stderr is not None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -26,6 +28,20 @@ settings.load_profile("ci")
 def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, bool]]:
     """Every async test runs under every event loop."""
     return request.param
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[str]:
+    """The address of a real server of `tests.app`."""
+    from .app import make_app
+    from .async_clients import WAYS
+    from .serving import serve
+
+    async def read(way: str, source: Any) -> dict[str, Any]:
+        return (await WAYS[way](source)).to_dict()
+
+    with serve(make_app(read)) as address:
+        yield address
 
 
 def pytest_report_header() -> str:

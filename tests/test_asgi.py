@@ -209,6 +209,7 @@ class TestServed:
         async with client(url) as asker:
             with pytest.raises(openai.InternalServerError):
                 await asker.chat.completions.create(**asking(1, kind="broken"))
+        async with client(url) as asker:  # a connection of its own: the server closes the first one
             with pytest.raises((httpx.RemoteProtocolError, openai.APIConnectionError)):  # by its version
                 async for _ in await asker.chat.completions.create(**asking(2, kind="in the middle")):
                     pass

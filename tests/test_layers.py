@@ -15,6 +15,7 @@ FLOORS: list[dict[str, str]] = [
         "_limits": "the bounds on a stream, and the kinds of repair",
         "_text": "text that arrives in fragments",
         "_interop": "the types of other libraries, imported only when asked for",
+        "_answers": "what a source tells of the HTTP answer behind it, by its shape",
     },
     {
         "_sse": "bytes to server-sent events, by the WHATWG rules; knows no JSON",
@@ -58,11 +59,17 @@ FLOORS: list[dict[str, str]] = [
     {
         "_telling": "chunks in, events out: what each changed of the response",
         "_timing": "when the parts of a stream arrived; reads the clock",
+        "_refusal": "the error of an answer with an error status",
+        "_files": "files, pipes and paths as iterators of what is there",
     },
     {"_sources": "any source as an iterator, by its shape; imports no client library"},
     {"_session": "one stream and the options of its driver"},
-    {"_tap": "what passes through untouched, and is read on the way"},
-    {"_stream": "the drivers: short loops"},
+    {
+        "_tap": "what passes through untouched, and is read on the way",
+        "_wrapped": "what the two stream wrappers share",
+    },
+    {"_stream": "a source's chunks or events as they come"},
+    {"_accumulate": "a source's one response"},
     {"_many": "many streams at once"},
     {"__init__": "the public names"},
     {"_cli._inputs": "the inputs that arguments stand for", "_cli._terminal": "what goes out, escaped"},

@@ -1,15 +1,18 @@
-"""Real clients against a real server on loopback, which sends a stream in pieces, as servers do."""
+"""Real clients against a real server on loopback, which sends a stream in pieces, cut anywhere, as servers do."""
 
 from __future__ import annotations
 
 import socketserver
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import aiohttp
 import httpx
+import niquests
 import pytest
+import requests
+import urllib3
 from openai import AsyncOpenAI, OpenAI
 
 from streamagg import ChoiceFinished, TextDelta, UsageReported, accumulate, accumulate_sync, stream, stream_sync
@@ -31,23 +34,31 @@ pytestmark = [
 
 
 class Handler(socketserver.StreamRequestHandler):
-    """Answers any request with the stream, chunked, an event and a half at a time."""
+    """Answers any request with the stream, an event and a half at a time: chunked, or, at `/gated`, as servers
+    of HTTP/1.0 do, until the connection is closed. There the last piece waits for the gate."""
+
+    gate = threading.Event()
 
     def handle(self) -> None:
+        gated = b" /gated " in self.rfile.readline()
         length = 0
         while (line := self.rfile.readline()) not in (b"\r\n", b""):
             if line.lower().startswith(b"content-length:"):
                 length = int(line.split(b":")[1])
         self.rfile.read(length)
+        coding = b"" if gated else b"transfer-encoding: chunked\r\n"
         self.wfile.write(
-            b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\nconnection: close\r\n\r\n"
+            b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n" + coding + b"connection: close\r\n\r\n"
         )
         body = b": hi\n\n" + sse(*CHUNKS)
         for place in range(0, len(body), 200):
             piece = body[place : place + 200]
-            self.wfile.write(b"%x\r\n%b\r\n" % (len(piece), piece))
+            if gated and place + 200 >= len(body):
+                self.gate.wait(10)
+            self.wfile.write(piece if gated else b"%x\r\n%b\r\n" % (len(piece), piece))
             self.wfile.flush()
-        self.wfile.write(b"0\r\n\r\n")
+        if not gated:
+            self.wfile.write(b"0\r\n\r\n")
 
 
 @pytest.fixture(scope="module")
@@ -122,3 +133,23 @@ def test_blocking(url: str) -> None:
         with openai.chat.completions.with_streaming_response.create(**ASK) as streamed:
             assert accumulate_sync(streamed).to_dict() == WANTED
         assert accumulate_sync(openai.chat.completions.with_raw_response.create(**ASK)).to_dict() == WANTED
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda url: requests.post(url, json={}, stream=True),
+        lambda url: niquests.post(url, json={}, stream=True),
+        lambda url: urllib3.request("POST", url, json={}, preload_content=False),
+    ],
+    ids=["requests", "niquests", "urllib3"],
+)
+def test_a_body_without_chunks_comes_as_it_arrives(url: str, ask: Callable[[str], Any]) -> None:
+    """For which some clients' own iterators wait until all of it is there."""
+    Handler.gate.clear()
+    response = ask(f"{url}/gated")
+    with stream_sync(response) as chunks:
+        assert next(chunks).text == "Hel"
+        Handler.gate.set()
+        assert accumulate_sync(chunks).to_dict() == WANTED
+    response.close()

@@ -1,5 +1,6 @@
 """Turn any OpenAI-compatible chat-completion stream into one typed `ChatCompletionResponse`."""
 
+from ._accumulate import accumulate, accumulate_sync
 from ._accumulator import Accumulator
 from ._chunk import (
     ChatCompletionChunk,
@@ -49,14 +50,7 @@ from ._response import (
 )
 from ._session import IncompleteMode
 from ._sse import ServerSentEvent, SSEDecoder
-from ._stream import (
-    ChatCompletionStream,
-    SyncChatCompletionStream,
-    accumulate,
-    accumulate_sync,
-    stream,
-    stream_sync,
-)
+from ._stream import ChatCompletionStream, SyncChatCompletionStream, stream, stream_sync
 from ._struct import Extra
 from ._tap import ChatCompletionTap, SyncChatCompletionTap, tap, tap_sync
 from ._timing import Timing

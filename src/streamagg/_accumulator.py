@@ -52,6 +52,8 @@ class Accumulator:
         """Called with each chunk once it is merged; None where nobody wants them."""
         self.watch: Callable[[ChatCompletionChunk], None] | None = None
         """As `deliver`, but called with the very chunk that was merged, which it must neither change nor keep."""
+        self.origin: Callable[[], str] = str
+        """Gives the end of the message about input without a chunk: what is known of where it came from."""
         self._limits = limits
         self._strict = strict
         self._repairs: dict[str, int] = {}
@@ -301,6 +303,7 @@ class Accumulator:
         try:
             chunk, weight = self._reader.read_object(value)
             self._merge(chunk, b"", weight)
+            self._whole = self.events == 1 and isinstance(chunk, ChatCompletionChunk) and _is_answer(chunk)
         except Refusal as error:
             raise self._refused(error, _shown(value)) from error
 
@@ -427,7 +430,7 @@ class Accumulator:
             self._lost = True
             self._oddity = body
         else:
-            raise Unreadable("neither an event stream nor JSON")
+            raise Unreadable(f"neither an event stream nor JSON{self.origin()}")
 
     def _refused(self, error: Exception, data: bytes) -> DecodeError:
         reason = str(error) + _hint(data)
@@ -444,8 +447,9 @@ class Accumulator:
         """What is missing, for the message of an `IncompleteStreamError`."""
         if not self._merger.began:
             if self._oddity:
-                return f"the source had no chunk; it begins {quoted(beginning(self._oddity))}{_hint(self._oddity)}"
-            return "the source ended without a chunk" if self.events else "the source was empty"
+                shown = f"{quoted(beginning(self._oddity))}{_hint(self._oddity)}"
+                return f"the source had no chunk; it begins {shown}{self.origin()}"
+            return f"the source {'ended without a chunk' if self.events else 'was empty'}{self.origin()}"
         where = "inside an event" if self._lost else "without [DONE]"
         return f"the source ended {where} after {self.events} event{'s' * (self.events != 1)}, {self._merger.missing()}"
 

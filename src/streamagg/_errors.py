@@ -2,7 +2,7 @@
 
     StreamAggError
     ├── IncompleteStreamError   the source ended before the stream was complete
-    ├── ProviderError           the server reported an error inside the stream
+    ├── ProviderError           the server reported an error, inside the stream or by its status
     ├── DecodeError             a payload is no chunk (also a ValueError)
     ├── LimitError              a bound of `Limits` was passed
     ├── IdleTimeoutError        no data event for `idle_timeout` seconds (also a TimeoutError)
@@ -64,18 +64,21 @@ class ProviderError(StreamAggError):
     body: Any
     """The error as it was sent: an object, a string, or the whole payload of `object: "error"`."""
     message: str
-    """The server's own words."""
+    """The server's own words; where it had none, the status and the beginning of the body."""
     code: int | str | None
     type: str | None
+    status: int | None
+    """The HTTP status of an answer that was refused; None for an error inside a stream."""
 
-    def __init__(self, body: Any) -> None:
+    def __init__(self, body: Any, *, status: int | None = None, message: str = "") -> None:
         self.body = body
-        self.message = _message_of(body)
+        self.status = status
+        self.message = message or _message_of(body)
         code = body.get("code", body.get("status_code")) if isinstance(body, dict) else None
         self.code = code if isinstance(code, (int, str)) else None
         kind = body.get("type") if isinstance(body, dict) else None
         self.type = kind if isinstance(kind, str) else None
-        known = ", ".join(str(part) for part in (self.code, self.type) if part is not None)
+        known = ", ".join(dict.fromkeys(str(part) for part in (status, self.code, self.type) if part is not None))
         super().__init__(f"the server reported an error{f' ({known})' if known else ''}: {self.message}")
 
 

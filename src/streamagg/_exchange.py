@@ -192,7 +192,7 @@ class Exchange:
             self._error = LimitError("event_bytes", self._limit)
         elif self._named and self._status is not None and self._status >= 400:
             plain = _json(body) or body.decode("utf-8", "replace") or f"status {self._status}"
-            self._error = ProviderError((isinstance(plain, dict) and plain.get("error")) or plain)
+            self._error = ProviderError((isinstance(plain, dict) and plain.get("error")) or plain, status=self._status)
         elif self._named or b'"choices"' in body:
             self._feed(body)
 

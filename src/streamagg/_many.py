@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from ._accumulate import accumulate
 from ._errors import IncompleteStreamError
 from ._limits import Limits
 from ._response import ChatCompletionResponse, CompletionUsage
 from ._session import DEFAULT_LIMITS, IncompleteMode, Session
-from ._stream import accumulate
 from ._usage import UsageMode
 
 

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import time
-from typing import Any, Literal
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any, Literal, TypeVar
 
 from ._accumulator import Accumulator
 from ._errors import IdleTimeoutError, IncompleteStreamError
 from ._limits import Limits
+from ._refusal import Refusal
 from ._response import ChatCompletionResponse
 from ._sources import AsyncItems, SyncItems
 from ._usage import UsageMode
 
 IncompleteMode = Literal["raise", "return"]
+Items = TypeVar("Items", AsyncItems, SyncItems)
 
 DEFAULT_LIMITS = Limits()
 
@@ -38,6 +42,15 @@ class Session:
         self._events: int = -1
         self._deadline = 0.0
 
+    def open(self, items: Items) -> Items:
+        """Get ready for a source's items: those of an answer with an error status are no stream."""
+        answer = items.answer
+        if answer is not None:
+            if answer.status is not None and answer.status >= 400:
+                self.accumulator = Refusal(answer)
+            self.accumulator.origin = answer.content_type
+        return items
+
     def take(self, item: Any) -> bool:
         """Push one item of the source; returns whether reading should stop."""
         if isinstance(item, (bytes, str, bytearray, memoryview)):
@@ -55,21 +68,26 @@ class Session:
                 return error.partial
             raise
 
-    async def next_of(self, items: AsyncItems) -> Any:
+    def reader(self, items: AsyncItems) -> Callable[[], Awaitable[Any]]:
+        """What gives the next item, in time."""
+        return items.next if self._idle_timeout is None else partial(self._next_in_time, items)
+
+    async def _next_in_time(self, items: AsyncItems) -> Any:
         """The next item, or `IdleTimeoutError` once no data event came for `idle_timeout` seconds."""
-        if self._idle_timeout is None:
-            return await items.next()
         import anyio
 
-        with anyio.CancelScope(deadline=self._until(anyio.current_time())) as scope:
-            return await items.next()
-        assert scope.cancelled_caught
+        deadline = self._until(anyio.current_time())
+        with anyio.CancelScope(deadline=deadline):
+            item = await items.next()
+            if anyio.current_time() < deadline:  # a source that never waits cannot be interrupted
+                return item
         raise self._idle()
 
-    def next_of_sync(self, items: SyncItems) -> Any:
-        """As `next_of`; a blocking read cannot be cut short, so the time is looked at once it returns."""
-        if self._idle_timeout is None:
-            return items.next()
+    def reader_sync(self, items: SyncItems) -> Callable[[], Any]:
+        """As `reader`; a blocking read cannot be cut short, so the time is looked at once it returns."""
+        return items.next if self._idle_timeout is None else partial(self._next_in_time_sync, items)
+
+    def _next_in_time_sync(self, items: SyncItems) -> Any:
         deadline = self._until(time.monotonic())
         item = items.next()
         if time.monotonic() > deadline:

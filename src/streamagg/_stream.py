@@ -1,113 +1,27 @@
-"""The drivers: `accumulate` and `stream`, async and sync. Short loops; they parse nothing."""
+"""`stream`, async and sync: the chunks of a source as they come, and the response at the end."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 from ._chunk import ChatCompletionChunk
 from ._errors import StreamAggError
-from ._events import StreamEvent, TextDelta
+from ._events import StreamEvent
 from ._limits import Limits
-from ._response import ChatCompletionResponse
 from ._session import DEFAULT_LIMITS, IncompleteMode, Session
 from ._sources import AsyncItems, SyncItems
-from ._tap import ChatCompletionTap, SyncChatCompletionTap
-from ._telling import AsyncTold, Teller, Told
-from ._timing import StreamClock, Timing
+from ._telling import AsyncTold, Told
 from ._usage import UsageMode
+from ._wrapped import Wrapped
 
 
-class _Wrapped:
-    """The face that both stream wrappers share."""
+class ChatCompletionStream(Wrapped, AsyncIterator[ChatCompletionChunk]):
+    """The chunks of a source as they come, and the response at the end; made by `stream`.
 
-    def __init__(self, source: Any, session: Session) -> None:
-        self._source = source
-        self._session = session
-        self._chunks: deque[ChatCompletionChunk] = deque()
-        self._error: StreamAggError | None = None
-        self._ended = False
-        self._clock = StreamClock()
-        self._teller: Teller | None = None
-        session.accumulator.deliver = self._chunks.append
-
-    @property
-    def complete(self) -> bool:
-        """Whether the stream, if it ended here, would be complete."""
-        return self._session.accumulator.complete
-
-    @property
-    def repairs(self) -> Mapping[str, int]:
-        """What was odd about the stream so far: how often each kind of `REPAIRS` was needed."""
-        return self._session.accumulator.repairs
-
-    @property
-    def timing(self) -> Timing:
-        """When what has come so far arrived, in seconds since the stream was entered or first read."""
-        return self._clock.timing
-
-    def snapshot(self) -> ChatCompletionResponse | None:
-        """The response so far, which nothing that follows changes; None before the first chunk.
-
-        Readable at any time, also after an error or a cancellation.
-        """
-        return self._session.accumulator.snapshot()
-
-    def response(self) -> ChatCompletionResponse:
-        """The response, once the stream has ended or was closed; raises as `Accumulator.finish` does.
-
-        A `RuntimeError` while the stream still runs: `snapshot` gives what there is then.
-        """
-        if not self._ended:
-            raise RuntimeError("the stream has not ended yet: snapshot() gives the response so far")
-        return self._session.result()
-
-    def _take(self, item: Any) -> bool:
-        try:
-            return self._session.take(item)
-        finally:
-            self._clock.read(self._session.accumulator)
-
-    def _end(self) -> None:
-        """The source has ended: find out whether that is an error. Chunks before one come first."""
-        self._ended = True
-        if self._error is None:
-            try:
-                self._session.result()
-            except StreamAggError as error:
-                self._error = error
-            self._clock.read(self._session.accumulator)
-        if self._teller is not None:
-            self._teller.end(well=self._error is None and self.complete)
-
-    def _told(self, ready_before_finish: bool) -> deque[StreamEvent]:
-        """Where the events will come, in the place of chunks."""
-        events: deque[StreamEvent] = deque()
-        self._tell(events.append, ready_before_finish)
-        return events
-
-    def _texts(self) -> deque[str]:
-        """Where the text of choice 0 will come, in the place of chunks."""
-        texts: deque[str] = deque()
-
-        def tell(event: StreamEvent) -> None:
-            if isinstance(event, TextDelta) and event.choice == 0:
-                texts.append(event.text)
-
-        self._tell(tell, ready_before_finish=False)
-        return texts
-
-    def _tell(self, tell: Callable[[StreamEvent], None], ready_before_finish: bool) -> None:
-        accumulator = self._session.accumulator
-        if accumulator.events or self._teller is not None:
-            raise RuntimeError("the stream is being read already: ask for events() or text() first, and once")
-        accumulator.deliver = None
-        self._teller = Teller(accumulator, tell, early=ready_before_finish)
-
-
-class ChatCompletionStream(_Wrapped, AsyncIterator[ChatCompletionChunk]):
-    """The chunks of a source as they come, and the response at the end; made by `stream`."""
+    One task reads it at a time; a `RuntimeError` in another one that tries to.
+    """
 
     _items: AsyncItems | None = None
 
@@ -115,14 +29,17 @@ class ChatCompletionStream(_Wrapped, AsyncIterator[ChatCompletionChunk]):
         self._clock.start()
         return self
 
-    async def __aexit__(self, *exc: object) -> None:
-        await self.aclose()
+    async def __aexit__(self, kind: type[BaseException] | None, *exc: object) -> None:
+        if kind is None or not self._busy:
+            await self.aclose()
 
     async def aclose(self) -> None:
         """Stop reading, and close what was opened here; the source itself is the caller's to close."""
-        self._ended = True
-        if self._items is not None:
-            await self._items.aclose()
+        self._claim()
+        try:
+            await self._close()
+        finally:
+            self._busy = False
 
     def events(self, *, ready_before_finish: bool = False) -> AsyncIterator[StreamEvent]:
         """Read the stream as events, in the place of chunks; ask before reading, and once.
@@ -131,46 +48,67 @@ class ChatCompletionStream(_Wrapped, AsyncIterator[ChatCompletionChunk]):
         a tool call is ready as soon as its arguments are a whole JSON object, though the server may go
         on with it, or fail, or be cut, before the choice has its `finish_reason`.
         """
-        return AsyncTold(self._read, self._told(ready_before_finish))
+        return AsyncTold(self._fill, self._told(ready_before_finish))
 
     def text(self) -> AsyncIterator[str]:
         """Read the stream as the text of choice 0, in pieces that are never empty; else as `events`.
 
         A message that replaces another (see `MessageReplaced`) is more text here.
         """
-        return AsyncTold(self._read, self._texts())
+        return AsyncTold(self._fill, self._texts())
 
     async def __anext__(self) -> ChatCompletionChunk:
-        while not self._chunks:
-            await self._read()
+        if not self._chunks:
+            await self._fill(self._chunks)
         return self._chunks.popleft()
 
+    async def _fill(self, queue: deque[Any]) -> None:
+        """Read until there is something in a queue; raise what ended the stream where there is nothing."""
+        self._claim()
+        try:
+            while not queue:
+                if self._ended:
+                    await self._close()
+                    raise self._error or StopAsyncIteration
+                await self._read()
+        finally:
+            self._busy = False
+
     async def _read(self) -> None:
-        """Read one item of the source, or its end; past the end raise what the stream ended with."""
-        if self._error is not None:
-            raise self._error
-        if self._ended:
-            raise StopAsyncIteration
+        """Read one item of the source, or its end."""
         try:
             if self._items is None:
                 self._clock.start()
-                self._items = AsyncItems(self._source)
-            stop = self._take(await self._session.next_of(self._items))
+                self._items = self._session.open(AsyncItems(self._source))
+                self._next = self._session.reader(self._items)
+            stop = self._take(await self._next())
         except StopAsyncIteration:
             stop = True
         except StreamAggError as error:
             self._error = error
             stop = True
         except BaseException:
-            await self.aclose()
+            await self._close()
             raise
         if stop:
             self._end()
-            await self.aclose()
+
+    async def _close(self) -> None:
+        self._ended = True
+        items, self._items = self._items, None
+        if items is not None:
+            try:
+                if self._session.accumulator.done:
+                    await items.linger()
+            finally:
+                await items.aclose()
 
 
-class SyncChatCompletionStream(_Wrapped, Iterator[ChatCompletionChunk]):
-    """The chunks of a blocking source as they come, and the response at the end; made by `stream_sync`."""
+class SyncChatCompletionStream(Wrapped, Iterator[ChatCompletionChunk]):
+    """The chunks of a blocking source as they come, and the response at the end; made by `stream_sync`.
+
+    One thread reads it at a time; a `RuntimeError` in another one that tries to.
+    """
 
     _items: SyncItems | None = None
 
@@ -178,50 +116,67 @@ class SyncChatCompletionStream(_Wrapped, Iterator[ChatCompletionChunk]):
         self._clock.start()
         return self
 
-    def __exit__(self, *exc: object) -> None:
-        self.close()
+    def __exit__(self, kind: type[BaseException] | None, *exc: object) -> None:
+        if kind is None or not self._busy:
+            self.close()
 
     def close(self) -> None:
         """Stop reading, and close what was opened here; the source itself is the caller's to close."""
-        self._ended = True
-        if self._items is not None:
-            self._items.close()
+        self._claim()
+        try:
+            self._close()
+        finally:
+            self._busy = False
 
     def events(self, *, ready_before_finish: bool = False) -> Iterator[StreamEvent]:
         """As `ChatCompletionStream.events`."""
-        return Told(self._read, self._told(ready_before_finish))
+        return Told(self._fill, self._told(ready_before_finish))
 
     def text(self) -> Iterator[str]:
         """As `ChatCompletionStream.text`."""
-        return Told(self._read, self._texts())
+        return Told(self._fill, self._texts())
 
     def __next__(self) -> ChatCompletionChunk:
-        while not self._chunks:
-            self._read()
+        if not self._chunks:
+            self._fill(self._chunks)
         return self._chunks.popleft()
 
+    def _fill(self, queue: deque[Any]) -> None:
+        """As `ChatCompletionStream._fill`."""
+        self._claim()
+        try:
+            while not queue:
+                if self._ended:
+                    self._close()
+                    raise self._error or StopIteration
+                self._read()
+        finally:
+            self._busy = False
+
     def _read(self) -> None:
-        """Read one item of the source, or its end; past the end raise what the stream ended with."""
-        if self._error is not None:
-            raise self._error
-        if self._ended:
-            raise StopIteration
+        """Read one item of the source, or its end."""
         try:
             if self._items is None:
                 self._clock.start()
-                self._items = SyncItems(self._source)
-            stop = self._take(self._session.next_of_sync(self._items))
+                self._items = self._session.open(SyncItems(self._source))
+                self._next = self._session.reader_sync(self._items)
+            stop = self._take(self._next())
         except StopIteration:
             stop = True
         except StreamAggError as error:
             self._error = error
             stop = True
         except BaseException:
-            self.close()
+            self._close()
             raise
         if stop:
             self._end()
-            self.close()
+
+    def _close(self) -> None:
+        self._ended = True
+        items, self._items = self._items, None
+        if items is not None:
+            items.close()
 
 
 def stream(
@@ -251,66 +206,3 @@ def stream_sync(
 ) -> SyncChatCompletionStream:
     """`stream` for blocking sources: `with stream_sync(source) as chunks`, then iterate."""
     return SyncChatCompletionStream(source, Session(usage, strict, limits, incomplete, idle_timeout))
-
-
-async def accumulate(
-    source: Any,
-    *,
-    usage: UsageMode = "auto",
-    strict: bool = False,
-    limits: Limits = DEFAULT_LIMITS,
-    incomplete: IncompleteMode = "raise",
-    idle_timeout: float | None = None,
-) -> ChatCompletionResponse:
-    """Read a source to its end, or to `[DONE]`, and return the one response that it streamed.
-
-    `source`: a response of an HTTP client, a client's stream of chunks, what `stream` or `tap` made, a whole
-    body as bytes or str, a path, a binary file, or an iterable, async or not, of slices, chunks or
-    events. `usage`, `strict`, `limits`: see `Accumulator`. `incomplete="return"` gives what there is of
-    a stream that was cut, where there is any, instead of raising `IncompleteStreamError`.
-    `idle_timeout`: seconds without a data event before `IdleTimeoutError`; comments do not count.
-
-    Raises a `StreamAggError`, a `TypeError` for what cannot be read, and whatever the source raises.
-    """
-    if isinstance(source, (ChatCompletionStream, ChatCompletionTap)):  # it has its own options
-        async for _ in source:
-            pass
-        return source.response()
-    if isinstance(source, (SyncChatCompletionStream, SyncChatCompletionTap)):
-        return accumulate_sync(source)
-    session = Session(usage, strict, limits, incomplete, idle_timeout)
-    items = AsyncItems(source)
-    try:
-        while not session.take(await session.next_of(items)):
-            pass
-    except StopAsyncIteration:
-        pass
-    finally:
-        await items.aclose()
-    return session.result()
-
-
-def accumulate_sync(
-    source: Any,
-    *,
-    usage: UsageMode = "auto",
-    strict: bool = False,
-    limits: Limits = DEFAULT_LIMITS,
-    incomplete: IncompleteMode = "raise",
-    idle_timeout: float | None = None,
-) -> ChatCompletionResponse:
-    """`accumulate` for blocking sources. `idle_timeout` is looked at whenever a read returns."""
-    if isinstance(source, (SyncChatCompletionStream, SyncChatCompletionTap)):
-        for _ in source:
-            pass
-        return source.response()
-    session = Session(usage, strict, limits, incomplete, idle_timeout)
-    items = SyncItems(source)
-    try:
-        while not session.take(session.next_of_sync(items)):
-            pass
-    except StopIteration:
-        pass
-    finally:
-        items.close()
-    return session.result()

@@ -126,8 +126,9 @@ class ChatCompletionTap(_Tapped, AsyncIterator[Any]):
         try:
             if self._items is None:
                 self._clock.start()
-                self._items = AsyncItems(self._source)
-            item = await self._session.next_of(self._items)
+                self._items = self._session.open(AsyncItems(self._source))
+                self._next = self._session.reader(self._items)
+            item = await self._next()
         except BaseException as error:
             self._end(error)
             await self.aclose()
@@ -160,8 +161,9 @@ class SyncChatCompletionTap(_Tapped, Iterator[Any]):
         try:
             if self._items is None:
                 self._clock.start()
-                self._items = SyncItems(self._source)
-            item = self._session.next_of_sync(self._items)
+                self._items = self._session.open(SyncItems(self._source))
+                self._next = self._session.reader_sync(self._items)
+            item = self._next()
         except BaseException as error:
             self._end(error)
             self.close()

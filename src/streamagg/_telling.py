@@ -232,26 +232,26 @@ def _fails(chunk: ChatCompletionChunk) -> bool:
 
 
 class AsyncTold(AsyncIterator[T]):
-    """What is told of a stream while it is read; `read` reads on, and raises at its end."""
+    """What is told of a stream while it is read; `fill` reads until there is something, and raises at the end."""
 
-    def __init__(self, read: Callable[[], Awaitable[None]], told: deque[T]) -> None:
-        self._read = read
+    def __init__(self, fill: Callable[[deque[T]], Awaitable[None]], told: deque[T]) -> None:
+        self._fill = fill
         self._told = told
 
     async def __anext__(self) -> T:
-        while not self._told:
-            await self._read()
+        if not self._told:
+            await self._fill(self._told)
         return self._told.popleft()
 
 
 class Told(Iterator[T]):
     """As `AsyncTold`, of a blocking source."""
 
-    def __init__(self, read: Callable[[], None], told: deque[T]) -> None:
-        self._read = read
+    def __init__(self, fill: Callable[[deque[T]], None], told: deque[T]) -> None:
+        self._fill = fill
         self._told = told
 
     def __next__(self) -> T:
-        while not self._told:
-            self._read()
+        if not self._told:
+            self._fill(self._told)
         return self._told.popleft()

@@ -233,6 +233,17 @@ def test_what_is_not_needed_is_not_imported(folder: Path) -> None:
     assert not {"multiprocessing", "rich", "asyncio", "anyio"} & set(done.stdout.split())
 
 
+@pytest.mark.parametrize(("errors", "status"), [("2>&-", 2), ("2> /dev/full", 2), ("2>&1 > /dev/null | true", 0)])
+def test_a_standard_error_that_takes_nothing(errors: str, status: int, folder: Path) -> None:
+    """Nothing can be told, and nothing of it goes to standard output."""
+    names = "none.sse " * 2000  # more than a pipe holds
+    command = f"{sys.executable} -m streamagg --summary {names} in/b.sse {errors}"
+    done = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, timeout=60)
+    assert done.stderr == b""
+    assert done.returncode == status
+    assert b"streams" not in done.stdout
+
+
 # ------------------------------------------------------------------ several processes
 
 

@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 from collections.abc import Generator
-from contextlib import closing
+from contextlib import closing, suppress
 
 import msgspec
 
@@ -28,7 +28,8 @@ def main(arguments: list[str] | None = None) -> int:
         if isinstance(error.__cause__, BrokenPipeError):  # the reader of our output has gone, which is its right
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 0
-        complain("standard output", str(error))
+        with suppress(OutputError):  # it may be of standard error
+            complain("standard output", str(error))
         return 2
     except KeyboardInterrupt:
         return 130

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from ._terminal import is_terminal
+from ._terminal import is_terminal, say
 
 
 @contextmanager
@@ -37,6 +37,6 @@ def _lines(total: int) -> Callable[[], None]:
         nonlocal done
         done += 1
         if done * 10 // total > (done - 1) * 10 // total:
-            print(f"streamagg: {done:,} of {total:,} read", file=sys.stderr)
+            say(f"streamagg: {done:,} of {total:,} read")
 
     return advance

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 
 import streamagg
 
 from ._report import Report
+from ._terminal import say
 
 
 class Summary:
@@ -43,4 +43,4 @@ class Summary:
         cells = [(name, f"{count:,}") for name, count in columns.items()]
         for row in zip(*cells, strict=True):
             aligned = (f"{text:>{max(map(len, cell))}}" for text, cell in zip(row, cells, strict=True))
-            print("  ".join(aligned), file=sys.stderr)
+            say("  ".join(aligned))

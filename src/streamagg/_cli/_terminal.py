@@ -48,8 +48,15 @@ def name_of(file: str) -> str:
     return "standard input" if file == "-" else file
 
 
-def complain(name: str, problem: str) -> None:
-    """One line on standard error."""
+def say(line: str) -> None:
+    """Write a line to standard error, if there is one."""
     if sys.stderr is not None:
-        line = escaped(" ".join(f"streamagg: {name}: {problem}".split()))
-        print(line.encode("utf-8", "replace").decode(), file=sys.stderr)
+        try:
+            print(line.encode("utf-8", "replace").decode(), file=sys.stderr)
+        except OSError as error:
+            raise OutputError(error.strerror) from error
+
+
+def complain(name: str, problem: str) -> None:
+    """Say what is wrong, in one line."""
+    say(escaped(" ".join(f"streamagg: {name}: {problem}".split())))

@@ -72,6 +72,14 @@ FLOORS: list[dict[str, str]] = [
     {"_accumulate": "a source's one response"},
     {"_many": "many streams at once"},
     {"__init__": "the public names"},
+    {"_cli._inputs": "the inputs that arguments stand for", "_cli._terminal": "what goes out, escaped"},
+    {
+        "_cli._report": "one input to what it came to",
+        "_cli._live": "what is shown while a stream is read",
+        "_cli._progress": "how far the reading of many inputs is",
+        "_cli._options": "the arguments of the command line",
+    },
+    {"_cli._jobs": "many inputs, read by several processes", "_cli._summary": "what all inputs came to"},
     {
         "_cli": "the command line, on the public names alone",
         "_exchange": "a request and its response on their way, on the public names alone",
@@ -82,12 +90,24 @@ FLOORS: list[dict[str, str]] = [
 FLOOR_OF = {module: floor for floor, modules in enumerate(FLOORS) for module in modules}
 
 
+def path_of(module: str) -> Path:
+    path = PACKAGE.joinpath(*module.split("."))
+    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+
+
+def module_of(path: Path) -> str:
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[1:] and parts[-1] == "__init__" else parts)
+
+
 def imports_of(module: str) -> set[str]:
     """The modules of the package that a module imports, at its top or anywhere inside."""
     found = set()
-    for node in ast.walk(ast.parse((PACKAGE / f"{module}.py").read_text())):
+    around = f"{module.split('.')[0]}." if path_of(module).parent != PACKAGE else ""
+    for node in ast.walk(ast.parse(path_of(module).read_text())):
         if isinstance(node, ast.ImportFrom) and node.level:
-            found |= {node.module} if node.module else {alias.name for alias in node.names}
+            names = [node.module] if node.module else [alias.name for alias in node.names]
+            found |= {f"{around if node.level == 1 else ''}{name}" for name in names}
         elif isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "streamagg":
             found.add("__init__")
         elif isinstance(node, ast.Import):
@@ -98,14 +118,14 @@ def imports_of(module: str) -> set[str]:
 def type_checking_only(module: str) -> set[str]:
     """What a module imports for annotations alone."""
     found: set[str] = set()
-    for node in ast.walk(ast.parse((PACKAGE / f"{module}.py").read_text())):
+    for node in ast.walk(ast.parse(path_of(module).read_text())):
         if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
             found |= {item.module or "" for item in node.body if isinstance(item, ast.ImportFrom)}
     return found
 
 
 def test_every_module_has_a_floor() -> None:
-    assert {path.stem for path in PACKAGE.glob("*.py")} == set(FLOOR_OF)
+    assert {module_of(path) for path in PACKAGE.rglob("*.py")} == set(FLOOR_OF)
 
 
 def test_no_import_runs_up() -> None:
@@ -116,6 +136,13 @@ def test_no_import_runs_up() -> None:
         if FLOOR_OF[imported] >= FLOOR_OF[module]
     ]
     assert not up
+
+
+def test_the_command_line_is_built_on_the_public_names() -> None:
+    for module in FLOOR_OF:
+        if module.split(".")[0] == "_cli":
+            private = {name for name in imports_of(module) if name.startswith("_") and name.split(".")[0] != "_cli"}
+            assert private <= {"__init__"}, module
 
 
 def test_framing_and_merging_do_not_know_each_other() -> None:
@@ -129,7 +156,7 @@ def test_framing_and_merging_do_not_know_each_other() -> None:
 def test_the_drivers_alone_await_and_read_the_clock() -> None:
     for module, floor in FLOOR_OF.items():
         if floor <= FLOOR_OF["_accumulator"]:
-            nodes = list(ast.walk(ast.parse((PACKAGE / f"{module}.py").read_text())))
+            nodes = list(ast.walk(ast.parse(path_of(module).read_text())))
             assert not [node for node in nodes if isinstance(node, (ast.AsyncFunctionDef, ast.Await))], module
             names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
             names |= {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom) and not node.level}

@@ -47,6 +47,8 @@ def test_importing_loads_nothing_heavy() -> None:
         "anyio",
         "trio",
         "argparse",
+        "multiprocessing",
+        "rich",
         "httpx",
         "aiohttp",
         "requests",

@@ -303,7 +303,6 @@ class Accumulator:
         try:
             chunk, weight = self._reader.read_object(value)
             self._merge(chunk, b"", weight)
-            self._whole = self.events == 1 and isinstance(chunk, ChatCompletionChunk) and _is_answer(chunk)
         except Refusal as error:
             raise self._refused(error, _shown(value)) from error
 
@@ -317,7 +316,7 @@ class Accumulator:
         if chunk.choices is None and is_error(chunk.error):
             raise ProviderError(chunk.error)
         plain = self._merger.add(chunk, weight or len(data))
-        self._whole = False
+        self._whole = self.events == 1 and chunk.object == "chat.completion" and _is_answer(chunk)
         if self._heard:
             self._count_heard()
         if self.watch is not None:

@@ -116,14 +116,14 @@ class Envelope:
         """Whether what is merged is taken over as it is, so that a chunk needs its own."""
 
     @property
-    def texts(self) -> dict[int, Text]:
-        """The text that grows, for each choice."""
-        return self._texts or {self.choice: self.text}
-
-    @property
     def line_end(self) -> bytes:
         """The last piece, as it ends a line that was split off at its LF."""
         return self.end[: -self.cut]
+
+    @property
+    def texts(self) -> dict[int, Text]:
+        """The text that grows, for each choice."""
+        return self._texts or {self.choice: self.text}
 
     def has(self, line: bytes) -> bool:
         """Whether a line, without its end, is of one of these events."""
@@ -155,10 +155,9 @@ class Envelope:
 
     def read_one(self, event: bytes) -> list[Any]:
         """The values in the holes of one whole event that has the first piece and the last."""
-        if self.bare and (b"\n" in event[: self.stop] or b"\r" in event[: self.stop]):
+        place, values = self.start, []
+        if self.bare and (event.find(b"\n", place, self.stop) >= 0 or event.find(b"\r", place, self.stop) >= 0):
             raise ValueError("more than a line")
-        values: list[Any] = []
-        place = self.start
         for gap, size, read, quotes in self.steps:
             end = event.index(gap, place)
             values.append(read(event[place - quotes : end + quotes]))
@@ -331,7 +330,10 @@ class Envelopes:
         merger = self._merger
         choice = envelope.choice if envelope.turns is None else values[envelope.turns]
         fragment = values[envelope.text_at]
-        (envelope.text if envelope.turns is None else envelope.texts[choice]).add(fragment)
+        text = envelope.text if envelope.turns is None else envelope.texts[choice]
+        text.tail.append(fragment)
+        if len(text.tail) >= text.wait:
+            text.fold()
         merger.size += len(fragment)
         self._hits += 1
         for place, kind, name in envelope.kept:

@@ -7,6 +7,7 @@ part without knowing of the others.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from types import MappingProxyType
 from typing import Any, NoReturn
 
@@ -288,7 +289,8 @@ class Accumulator:
         except msgspec.DecodeError:
             raise ProviderError(data.decode("utf-8", "replace")) from None
         if isinstance(plain, dict) and plain.get("choices") is not None:
-            self._merge(self._reader.read_tolerantly(data), data)
+            with suppress(Unreadable):  # where what stands beside the error is no chunk, the error is all
+                self._merge(self._reader.read_tolerantly(data), data)
         raise ProviderError((isinstance(plain, dict) and plain.get("error")) or plain)
 
     def _take_object(self, value: Any) -> None:

@@ -15,7 +15,8 @@ import streamagg
 
 COMPLETE, INCOMPLETE, UNREADABLE = 0, 1, 2
 
-_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+"""Controls but for tab and line feed, and the marks that turn the direction of text."""
 
 _EPILOG = """\
 exit status: 0 every stream was complete, 1 one was not (what there is of it is printed all the same),

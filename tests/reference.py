@@ -347,7 +347,10 @@ def merge_chunks(chunks: list[Json]) -> Json:
     choices: dict[float, list[Json]] = {}
     for chunk in chunks:
         response = folded(response, chunk, CHUNK, put)
-        for position, choice in enumerate(objects(chunk.get("choices"))):
+        listed = chunk.get("choices")
+        for position, choice in enumerate(listed if isinstance(listed, list) else []):
+            if not isinstance(choice, dict):
+                continue
             index = number(choice.get("index"))
             choices.setdefault(position if index is None else index, []).append(choice)
     response["choices"] = [{"index": index, **merge_choice(choices[index])} for index in sorted(choices)]

@@ -40,6 +40,7 @@ def test_names_that_occur_often_are_not_all_tried() -> None:
         body = sse({"zz": [{"content": "a"}] * n, **chunk({"content": "h"})})
         return steps_of(lambda: Accumulator().feed(body))
 
+    run(1)  # what is made once and kept
     assert run(250) <= 2.2 * run(130)
 
 

@@ -130,7 +130,7 @@ class TestTolerance:
 
 class TestSurrogates:
     def halves(self, *halves: str) -> list[str]:
-        return ['{"id":"x","choices":[{"index":0,"delta":{"content":"%s"}}]}' % half for half in halves]  # noqa: UP031
+        return ['{"id":"x","choices":[{"index":0,"delta":{"content":"%s"}}]}' % half for half in halves]
 
     def test_halves_in_two_chunks_meet(self) -> None:
         assert merged(*self.halves("a\\ud83d", "\\ude00b"))["choices"][0]["message"]["content"] == "a😀b"
@@ -140,7 +140,7 @@ class TestSurrogates:
 
     @pytest.mark.parametrize("field", ["id", "unknown", "\\ud83d"])
     def test_anywhere_they_do_no_harm(self, field: str) -> None:
-        payload = '{"object":"x","choices":[],"%s":["\\ud83d"]}' % field  # noqa: UP031
+        payload = '{"object":"x","choices":[],"%s":["\\ud83d"]}' % field
         accumulator = Accumulator()
         chunks: list[ChatCompletionChunk] = []
         accumulator.deliver = chunks.append

@@ -7,6 +7,7 @@ part without knowing of the others.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from types import MappingProxyType
 from typing import Any, NoReturn
 
@@ -39,6 +40,10 @@ class Accumulator:
     bounds on what the stream may make this process hold.
 
     After an error the accumulator stays failed: `feed`, `add` and `finish` raise that error again.
+
+    Accumulators share nothing, so each thread may have its own. One is for one call at a time: `feed`, `add`,
+    `finish` or `snapshot` while another of them is under way, in another thread or in `deliver`, is a
+    `RuntimeError` and does nothing. Calls that do not overlap may come from any thread.
     """
 
     def __init__(self, *, usage: UsageMode = "auto", strict: bool = False, limits: Limits = _DEFAULT_LIMITS) -> None:
@@ -54,6 +59,7 @@ class Accumulator:
         """As `deliver`, but called with the very chunk that was merged, which it must neither change nor keep."""
         self.origin: Callable[[], str] = str
         """Gives the end of the message about input without a chunk: what is known of where it came from."""
+        self._busy = False  # a call is under way
         self._limits = limits
         self._strict = strict
         self._repairs: dict[str, int] = {}
@@ -89,31 +95,38 @@ class Accumulator:
             if not isinstance(data, (bytes, bytearray, memoryview, str)):
                 raise TypeError(f"feed takes bytes, not {type(data).__name__}: add() takes chunks")
             data = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else bytes(data)
-        if self._flows and len(data) <= _SLICE and self._merger.size <= self._room:
-            if not self._open_line:
-                if data == self._envelopes.noise:
-                    return
-                if self._envelopes.take_one(data, self.deliver):
-                    self.events += 1
-                    return
-            if self._envelopes.ready and b"\n" in data:
-                taken, data = self._envelopes.take(self._open_line + data, self.deliver)
-                self.events += taken
-                self._open_line = b""
-                if taken and b"\n" not in data and b"\r" not in data:
-                    self._open_line = data
-                    return
-        elif (self.done or self._finished or self._error is not None) and not self._open():
-            return
+        if not self._busy:  # as `_begin`, which would be a call more
+            self._busy = True
+        else:
+            raise _overlapping()
         try:
-            if len(data) <= _SLICE:
-                self._take_slice(data)
-            else:
-                for start in range(0, len(data), _SLICE):
-                    if not self.done:
-                        self._take_slice(data[start : start + _SLICE])
-        except StreamAggError as error:
-            self._fail(error)
+            if self._flows and len(data) <= _SLICE and self._merger.size <= self._room:
+                if not self._open_line:
+                    if data == self._envelopes.noise:
+                        return
+                    if self._envelopes.take_one(data, self.deliver):
+                        self.events += 1
+                        return
+                if self._envelopes.ready and b"\n" in data:
+                    taken, data = self._envelopes.take(self._open_line + data, self.deliver)
+                    self.events += taken
+                    self._open_line = b""
+                    if taken and b"\n" not in data and b"\r" not in data:
+                        self._open_line = data
+                        return
+            elif (self.done or self._finished or self._error is not None) and not self._open():
+                return
+            try:
+                if len(data) <= _SLICE:
+                    self._take_slice(data)
+                else:
+                    for start in range(0, len(data), _SLICE):
+                        if not self.done:
+                            self._take_slice(data[start : start + _SLICE])
+            except StreamAggError as error:
+                self._fail(error)
+        finally:
+            self._busy = False
 
     def add(self, chunk: Any) -> None:
         """Take one chunk: a `ChatCompletionChunk`, a dict, a client's chunk object, an event with
@@ -121,6 +134,13 @@ class Accumulator:
 
         What is added may be changed afterwards. May be mixed with `feed`; ends and errors as there.
         """
+        self._begin()
+        try:
+            self._add(chunk)
+        finally:
+            self._busy = False
+
+    def _add(self, chunk: Any) -> None:
         if not self._open():
             return
         name = b""
@@ -148,6 +168,13 @@ class Accumulator:
         Reads a last event without its blank line if it is whole. Raises `IncompleteStreamError`, with
         what there is as its `.partial`, where the stream was cut or had no chunk at all.
         """
+        self._begin()
+        try:
+            return self._finish()
+        finally:
+            self._busy = False
+
+    def _finish(self) -> ChatCompletionResponse:
         if self._error is not None:
             raise self._error
         try:
@@ -171,7 +198,11 @@ class Accumulator:
 
     def snapshot(self) -> ChatCompletionResponse | None:
         """The response so far, which nothing that follows changes; None before the first chunk."""
-        return self._built(final=False)
+        self._begin()
+        try:
+            return self._built(final=False)
+        finally:
+            self._busy = False
 
     @property
     def complete(self) -> bool:
@@ -187,6 +218,14 @@ class Accumulator:
         return MappingProxyType(self._repairs)
 
     # ------------------------------------------------------------------ reading
+
+    def _begin(self) -> None:
+        """A call begins, which must end before another does. Between the look and the store there is no call and
+        no loop, and so no place where CPython lets another thread in."""
+        if not self._busy:
+            self._busy = True
+        else:
+            raise _overlapping()
 
     def _built(self, *, final: bool) -> ChatCompletionResponse | None:
         response = self._merger.response(final=final)
@@ -294,7 +333,8 @@ class Accumulator:
         except msgspec.DecodeError:
             raise ProviderError(data.decode("utf-8", "replace")) from None
         if isinstance(plain, dict) and plain.get("choices") is not None:
-            self._merge(self._reader.read_tolerantly(data), data)
+            with suppress(Unreadable):  # where what stands beside the error is no chunk, the error is all
+                self._merge(self._reader.read_tolerantly(data), data)
         raise ProviderError((isinstance(plain, dict) and plain.get("error")) or plain)
 
     def _take_object(self, value: Any) -> None:
@@ -439,7 +479,7 @@ class Accumulator:
     def _fail(self, error: StreamAggError) -> NoReturn:
         self._error = error
         self._flows = False
-        error.partial = self.snapshot()
+        error.partial = self._built(final=False)
         raise error
 
     def _why(self) -> str:
@@ -451,6 +491,10 @@ class Accumulator:
             return f"the source {'ended without a chunk' if self.events else 'was empty'}{self.origin()}"
         where = "inside an event" if self._lost else "without [DONE]"
         return f"the source ended {where} after {self.events} event{'s' * (self.events != 1)}, {self._merger.missing()}"
+
+
+def _overlapping() -> RuntimeError:
+    return RuntimeError("two calls at once: an accumulator is for one thread at a time, each stream needs its own")
 
 
 def _hint(data: bytes) -> str:

@@ -11,7 +11,7 @@ from ._rules import OF_CHOICE, OF_DELTA, Fields, append, content, other, other_o
 from ._slots import Callee, Slot, Slots, function_of
 from ._struct import copied
 from ._text import Text
-from ._values import replace, weigh
+from ._values import replace, taken, weigh
 
 
 class ChoiceState:
@@ -98,7 +98,7 @@ class ChoiceState:
             grown += self._add_delta(delta, note)
         if choice.message is not None and not self.spoke:
             grown += weigh(choice.message) - weigh(self.message)
-            self.message = copied(choice.message)
+            self.message = taken(choice.message)
         if choice.logprobs is not None:
             self.add_logprobs(choice.logprobs)
         return grown + OF_CHOICE.merge(self.fields, choice)

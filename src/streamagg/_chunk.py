@@ -10,7 +10,7 @@ from typing import Any
 
 from ._message import ChatCompletionAudio, ChatCompletionMessage, text_of
 from ._response import ChatCompletionLogProbs, CompletionUsage
-from ._struct import NO_EXTRA, Extra, WireStruct
+from ._struct import NO_EXTRA, Extra, Index, WireStruct
 
 
 class ChatCompletionChunkToolCallFunction(WireStruct):
@@ -32,7 +32,7 @@ class ChatCompletionChunkToolCallCustom(WireStruct):
 class ChatCompletionChunkToolCall(WireStruct):
     """A fragment of the tool call at `index`."""
 
-    index: int | None = None
+    index: Index | None = None
     id: str | None = None
     type: str | None = None
     function: ChatCompletionChunkToolCallFunction | None = None
@@ -66,7 +66,7 @@ class ChatCompletionChunkDelta(WireStruct):
 class ChatCompletionChunkChoice(WireStruct):
     """What this chunk says of the choice at `index`."""
 
-    index: int | None = None
+    index: Index | None = None
     delta: ChatCompletionChunkDelta | None = None
     finish_reason: str | None = None
     logprobs: ChatCompletionLogProbs | None = None

@@ -13,6 +13,7 @@ Each carries `.partial`: the response merged so far, or None before the first ch
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -21,13 +22,22 @@ if TYPE_CHECKING:
 
 EXCERPT = 120
 """How much of a payload a message quotes, in characters."""
+_WORDS = 2000
+"""How much of a server's own words, which are for people to read."""
+_LIVE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""What a terminal or a log would act on: controls, other line ends, marks that turn the direction of text."""
 
 
-def beginning(data: bytes | str) -> str:
+def beginning(data: bytes | str, most: int = EXCERPT) -> str:
     """The beginning of `data` as text, `...` at its end where there is more."""
-    head = data[: 4 * EXCERPT]
+    head = data[: 4 * most]
     text = head.decode("utf-8", "replace") if isinstance(head, bytes) else head
-    return text[:EXCERPT] + ("..." if len(data) > len(head) or len(text) > EXCERPT else "")
+    return text[:most] + ("..." if len(data) > len(head) or len(text) > most else "")
+
+
+def harmless(text: str, most: int = EXCERPT) -> str:
+    """The beginning of what a server said, for a message: what a terminal could act on is escaped."""
+    return _LIVE.sub(lambda match: f"\\u{ord(match[0]):04x}", beginning(text, most))
 
 
 def json_path(places: Iterable[str | int]) -> str:
@@ -64,7 +74,8 @@ class ProviderError(StreamAggError):
     body: Any
     """The error as it was sent: an object, a string, or the whole payload of `object: "error"`."""
     message: str
-    """The server's own words; where it had none, the status and the beginning of the body."""
+    """The server's own words, whole and as they are, or where it had none, the status and the beginning of the
+    body; of the error's text they are the beginning, escaped."""
     code: int | str | None
     type: str | None
     status: int | None
@@ -78,8 +89,10 @@ class ProviderError(StreamAggError):
         self.code = code if isinstance(code, (int, str)) else None
         kind = body.get("type") if isinstance(body, dict) else None
         self.type = kind if isinstance(kind, str) else None
-        known = ", ".join(dict.fromkeys(str(part) for part in (status, self.code, self.type) if part is not None))
-        super().__init__(f"the server reported an error{f' ({known})' if known else ''}: {self.message}")
+        parts = (harmless(str(part)) for part in (status, self.code, self.type) if part is not None)
+        known = ", ".join(dict.fromkeys(parts))
+        words = harmless(self.message, _WORDS)
+        super().__init__(f"the server reported an error{f' ({known})' if known else ''}: {words}")
 
 
 def _message_of(body: Any) -> str:
@@ -114,7 +127,7 @@ class DecodeError(StreamAggError, ValueError):
         self.path = path
         self.excerpt = beginning(data)
         where = f"event {event}" if event else "the body"
-        at = f" at {path}" if path != "$" else ""
+        at = f" at {harmless(path)}" if path != "$" else ""
         super().__init__(f"{where} cannot be read{at}: {reason}; it begins {quoted(self.excerpt)}")
 
 
@@ -152,7 +165,7 @@ class ParseError(StreamAggError, ValueError):
         self.reason = reason
         self.path = path
         self.text = text
-        at = f" at {path}" if path != "$" else ""
+        at = f" at {harmless(path)}" if path != "$" else ""
         begins = f"; it begins {quoted(beginning(text))}" if text else ""
         super().__init__(f"{what} cannot be read{at}: {reason}{begins}")
 

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import Any
 
+from ._struct import LARGEST_INDEX
 from ._text import Growing, Text
-from ._values import merge_object, replace, settled, taken, weigh
+from ._values import merge_object, replace, room_of, settled, taken, weigh
 
 APPENDED = ("text", "summary", "data")
 """The fields of an item that continue the text that came before."""
+_OPEN = 64
+"""So many items of one index may still be continued: looking at all of them at each item would be quadratic."""
 
 
 class Items(Growing):
     """The items of one list, in the order in which they began.
 
-    An item merges into the newest one of the same `index`, unless both have a `type`, or both an `id`,
-    and these differ. An item without an index stands for itself.
+    An item merges into the newest one of the same `index`, of the last 64, unless both have a `type`, or
+    both an `id`, and these differ. An item without an index stands for itself.
     """
 
     __slots__ = ("_at", "items")
@@ -30,44 +34,62 @@ class Items(Growing):
         if index is None:
             self.items.append(taken(item))
             return weigh(item) + 1
-        found = self._continued(index, item)
+        held = self._at.setdefault(index, [])
+        found = _continued(held, item)
         if found is None:
             found = {}
             self.items.append(found)
-            self._at.setdefault(index, []).append(found)
-            return _merge_item(found, item) + 1
+            held.append(found)
+            return _merge_item(found, item) + weigh({}) + 1
         return _merge_item(found, item)
 
-    def opens(self, items: list[Any]) -> dict[Any, int]:
-        """At most how many items each index would hold after `items`."""
-        counts: dict[Any, int] = {}
+    def passes(self, items: list[Any], most: int) -> bool:
+        """Whether some index would hold more than `most` items after `items`; changes nothing."""
+        if len(self.items) + len(items) <= most:
+            return False
+        counts: dict[int | float, int] = {}
+        held: dict[int | float, list[dict[str, Any]]] = {}
         for item in items:
             index = index_of(item)
-            if index is not None and self._continued(index, item) is None:
-                counts[index] = counts.get(index, len(self._at.get(index, ()))) + 1
-        return counts
+            if index is None:
+                continue
+            if index not in held:
+                before = self._at.get(index, [])
+                counts[index] = len(before)
+                held[index] = [_labels(one) for one in before[-_OPEN:]]
+            found = _continued(held[index], item)
+            if found is None:
+                held[index].append(found := {})
+                counts[index] += 1
+            found.update(_labels(item))
+        return max(counts.values(), default=0) > most
 
     def value(self) -> list[Any]:
         return [settled(item) for item in self.items]
 
-    def _continued(self, index: int | float, item: dict[str, Any]) -> dict[str, Any] | None:
-        """The item that this one continues."""
-        kind, name = _label(item, "type"), _label(item, "id")
-        held: dict[str, Any]
-        for held in reversed(self._at.get(index, ())):
-            if (kind is None or (_label(held, "type") or kind) == kind) and (
-                name is None or (_label(held, "id") or name) == name
-            ):
-                return held
-        return None
+
+def _continued(items: list[dict[str, Any]], item: dict[str, Any]) -> dict[str, Any] | None:
+    """Which of the items of its index this one continues."""
+    kind, name = _label(item, "type"), _label(item, "id")
+    held: dict[str, Any]
+    for held in islice(reversed(items), _OPEN):
+        if (kind is None or (_label(held, "type") or kind) == kind) and (
+            name is None or (_label(held, "id") or name) == name
+        ):
+            return held
+    return None
+
+
+def _labels(item: dict[str, Any]) -> dict[str, Any]:
+    return {name: item[name] for name in ("type", "id") if item.get(name) is not None}
 
 
 def index_of(item: Any) -> int | float | None:
-    """The `index` of an item as a number; None where it has none."""
+    """The `index` of an item as a number; None where it has none, or one past all bounds."""
     index = item.get("index") if isinstance(item, dict) else None
     if isinstance(index, str) and index.removeprefix("-").isdecimal() and len(index) < 20:
-        return int(index)
-    if isinstance(index, (int, float)) and not isinstance(index, bool) and index == index:
+        index = int(index)
+    if isinstance(index, (int, float)) and not isinstance(index, bool) and -LARGEST_INDEX <= index <= LARGEST_INDEX:
         return index
     return None
 
@@ -84,8 +106,8 @@ def _merge_item(into: dict[str, Any], item: dict[str, Any]) -> int:
         if name in APPENDED and isinstance(value, str):
             text = into.get(name)
             if not isinstance(text, Text):
+                grown += room_of(into, name, "")
                 text = into[name] = Text()
-                grown += len(name) + 1
             text.add(value)
             grown += len(value)
         elif isinstance(value, dict):

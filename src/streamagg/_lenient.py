@@ -16,7 +16,7 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 
-from ._struct import Extra, WireStruct
+from ._struct import LARGEST_INDEX, Extra, Index, WireStruct
 
 Note = Callable[[str], None]
 Convert = Callable[[Any, Note], Any]
@@ -103,7 +103,7 @@ _DROPPED: tuple[type | None, Convert | None] = (NoneType, None)
 @cache
 def _converters(cls: type[WireStruct]) -> dict[str, tuple[type | None, Convert | None]]:
     """How to read each field of `cls`, by name: the type that needs no reading, and the reader of others."""
-    hints = get_type_hints(cls)
+    hints = get_type_hints(cls, include_extras=True)
     table = dict.fromkeys(cls.dropped, _DROPPED)
     for name in cls.__struct_fields__:
         if name != "extra":
@@ -117,6 +117,8 @@ def _converter(hint: Any) -> Convert:
     options = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
     options = tuple(option for option in options if option is not NoneType)
     first = options[0]
+    if first is Index:
+        return _index
     if str in options:
         return _text if len(options) == 1 else _text_or_list if int not in options else _anything
     if int in options:
@@ -152,6 +154,13 @@ def _number(value: Any, note: Note) -> int | float:
     """A count or an index: whole numbers as int, whatever way they were written."""
     number = _finite(value, note)
     return int(number) if isinstance(number, float) and number.is_integer() else number
+
+
+def _index(value: Any, note: Note) -> int | float:
+    number = _number(value, note)
+    if not -LARGEST_INDEX <= number <= LARGEST_INDEX:
+        raise Unreadable("expected an index, got a number past all bounds")
+    return number
 
 
 def _finite(value: Any, note: Note) -> int | float:

@@ -14,7 +14,6 @@ from ._choice import ChoiceState
 from ._chunk import (
     ChatCompletionChunk,
     ChatCompletionChunkChoice,
-    ChatCompletionChunkDelta,
     ChatCompletionChunkToolCall,
 )
 from ._errors import LimitError
@@ -23,7 +22,7 @@ from ._lenient import Note, ignore, to_struct
 from ._limits import Limits
 from ._response import ChatCompletionResponse, CompletionUsage
 from ._rules import OF_CHUNK, Fields, other, split
-from ._slots import Slot, Slots
+from ._slots import Callee, Slot, Slots
 from ._usage import UsageMerge, UsageMode
 
 
@@ -146,37 +145,22 @@ class Merger:
     def _check(self, chunk: ChatCompletionChunk) -> None:
         """Raise `LimitError` where the chunk would pass a limit."""
         limits = self._limits
-        opened: set[int] = set()
-        calls: dict[int, list[ChatCompletionChunkToolCall]] = {}
-        for index, choice in numbered(chunk.choices):
-            if index not in self.choices:
-                opened.add(index)
-            if (delta := choice.delta) is not None:
-                if delta.tool_calls:
-                    calls.setdefault(index, []).extend(delta.tool_calls)
-                self._check_items(self.choices.get(index), delta)
+        opened = {index for index, _ in numbered(chunk.choices) if index not in self.choices}
         if opened and len(self.choices) + len(opened) > limits.choices:
             raise LimitError("choices", limits.choices)
-        for index, fragments in calls.items():
+        for index, fragments in _calls_in(chunk).items():
             slots = self._calls_of(index)
-            if len(slots.slots) + len(fragments) > limits.tool_calls:
-                if len(fragments) == 1 and not slots.look(fragments[0], ignore):
-                    continue
-                slots = slots.copy()
+            if slots.count + len(fragments) > limits.tool_calls:
+                trial = slots.trial(fragments)
                 for fragment in fragments:
-                    slots.add(fragment, ignore)
-                    if len(slots.slots) > limits.tool_calls:
-                        raise LimitError("tool_calls", limits.tool_calls)
-
-    def _check_items(self, state: ChoiceState | None, delta: ChatCompletionChunkDelta) -> None:
-        held = state.delta if state is not None else {}
-        listed = (("reasoning_details", delta.reasoning_details), ("images", delta.images), *delta.extra.items())
-        for name, value in listed:
-            if value and isinstance(value, list):
-                items = held.get(name)
-                counts = (items if isinstance(items, Items) else Items()).opens(value)
-                if counts and max(counts.values()) > self._limits.tool_calls:
-                    raise LimitError("tool_calls", self._limits.tool_calls)
+                    trial.add(fragment, ignore)
+                if trial.count > limits.tool_calls:
+                    raise LimitError("tool_calls", limits.tool_calls)
+        for (index, name), new in _items_in(chunk).items():
+            state = self.choices.get(index)
+            items = state.delta.get(name) if state is not None else None
+            if (items if isinstance(items, Items) else Items()).passes(new, limits.tool_calls):
+                raise LimitError("tool_calls", limits.tool_calls)
 
     def _rehearse(self, chunk: ChatCompletionChunk) -> None:
         """Note every repair that the chunk needs, on copies: when strict, the first one raises."""
@@ -185,22 +169,19 @@ class Merger:
             note("id_changed")
         if chunk.choices is None:
             note("choices_missing")
-        calls: dict[int, Slots] = {}
+        names: dict[int, Callee] = {}
         for index, choice in numbered(chunk.choices):
             _note_choice(choice, note)
-            delta = choice.delta
-            if delta is not None and delta.tool_calls:
-                if len(delta.tool_calls) == 1 and len(chunk.choices or ()) == 1:
-                    self._calls_of(index).look(delta.tool_calls[0], note)
-                else:
-                    slots = calls.setdefault(index, self._calls_of(index).copy())
-                    for fragment in delta.tool_calls:
-                        slots.add(fragment, note)
-            if delta is not None and (call := delta.function_call) is not None:
+            if choice.delta is not None and (call := choice.delta.function_call) is not None:
                 state = self.choices.get(index)
-                held = state.function_call if state is not None else None
-                if held is not None and call.name and call.name == held.name:
-                    note("tool_name_repeated")
+                if index not in names:
+                    held = state.function_call if state is not None else None
+                    names[index] = held.trial() if held is not None else Callee()
+                names[index].add(call.name, None, {}, note)
+        for index, fragments in _calls_in(chunk).items():
+            trial = self._calls_of(index).trial(fragments)
+            for fragment in fragments:
+                trial.add(fragment, note)
 
     def _calls_of(self, index: int) -> Slots:
         state = self.choices.get(index)
@@ -211,6 +192,27 @@ def numbered(choices: list[ChatCompletionChunkChoice] | None) -> Iterator[tuple[
     """Each choice with its index; one without has its position in the list."""
     for place, choice in enumerate(choices or ()):
         yield place if choice.index is None else choice.index, choice
+
+
+def _calls_in(chunk: ChatCompletionChunk) -> dict[int, list[ChatCompletionChunkToolCall]]:
+    """The fragments of tool calls in a chunk, for each choice: several entries may be of one."""
+    calls: dict[int, list[ChatCompletionChunkToolCall]] = {}
+    for index, choice in numbered(chunk.choices):
+        if choice.delta is not None and choice.delta.tool_calls:
+            calls.setdefault(index, []).extend(choice.delta.tool_calls)
+    return calls
+
+
+def _items_in(chunk: ChatCompletionChunk) -> dict[tuple[int, str], list[Any]]:
+    """As `_calls_in`, the items of other lists."""
+    items: dict[tuple[int, str], list[Any]] = {}
+    for index, choice in numbered(chunk.choices):
+        if (delta := choice.delta) is not None:
+            listed = (("reasoning_details", delta.reasoning_details), ("images", delta.images), *delta.extra.items())
+            for name, value in listed:
+                if value and isinstance(value, list):
+                    items.setdefault((index, name), []).extend(value)
+    return items
 
 
 def _note_choice(choice: ChatCompletionChunkChoice, note: Note) -> None:

@@ -12,7 +12,7 @@ from ._errors import LimitError
 from ._lenient import Unreadable, kind_of
 from ._struct import WireStruct, to_plain
 
-_MAX_BITS = 4096  # longer integers could not be written as text again
+_PAST = 10**4300  # CPython neither reads nor writes integers of more digits
 
 
 def plain_data(value: Any, depth: int) -> Any:
@@ -35,7 +35,7 @@ def _plain(value: Any, left: int, depth: int) -> Any:
     if isinstance(value, str):
         return str.__str__(value)
     if isinstance(value, int):
-        if value.bit_length() > _MAX_BITS:
+        if not -_PAST < value < _PAST:
             raise Unreadable("expected a number, got one out of range")
         return int(value)
     if isinstance(value, float):

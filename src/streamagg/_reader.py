@@ -6,6 +6,7 @@ Both ways give the same chunk wherever both can read it; a test says so.
 from __future__ import annotations
 
 from enum import Enum
+from math import isfinite
 from typing import Any
 
 import msgspec
@@ -106,15 +107,25 @@ class Reader:
         if weight > self._limits.event_bytes:
             raise LimitError("event_bytes", self._limits.event_bytes)
         try:
-            return self._accepted(msgspec.convert(plain, ChatCompletionChunk), plain), weight
+            chunk = msgspec.convert(plain, ChatCompletionChunk)
+            if chunk.created is None or isfinite(chunk.created):  # NaN is no number on the wire
+                return self._accepted(chunk, plain), weight
+            return self._from_plain(plain, []), weight
         # msgspec before 0.22 has only a SystemError for an integer past the largest float.
-        except (msgspec.ValidationError, UnicodeEncodeError, RecursionError, SystemError):
+        except (msgspec.ValidationError, UnicodeEncodeError, RecursionError, SystemError, OverflowError):
             return self._from_plain(plain, []), weight
 
     def _from_plain(self, plain: Any, notes: list[str]) -> ChatCompletionChunk | Sentinel:
         if not isinstance(plain, dict):
             raise Unreadable(f"expected an object, got {kind_of(plain)}")
-        chunk = to_struct(ChatCompletionChunk, plain, notes.append)
+        _place_after_nulls(plain, notes.append)
+        try:
+            chunk = to_struct(ChatCompletionChunk, plain, notes.append)
+        except Unreadable:
+            error = plain.get("error") or (plain if plain.get("object") == "error" else None)
+            if not isinstance(error, (dict, str)):
+                raise
+            return ChatCompletionChunk(error=error)  # what it says beside its error is of no use, the error is
         read = self._accepted(chunk, plain)
         for kind in notes:
             self._note(kind)
@@ -134,11 +145,14 @@ class Reader:
             self._note("not_a_chunk")
             return Sentinel.PASSED_OVER
         if isinstance(chunk.x_groq, dict) and isinstance(chunk.x_groq.get("usage"), dict):
+            notes: list[str] = []
             try:
-                to_struct(CompletionUsage, chunk.x_groq["usage"], ignore)
+                to_struct(CompletionUsage, chunk.x_groq["usage"], notes.append)
             except Unreadable as error:
                 error.path = f".x_groq.usage{error.path}"
                 raise
+            for kind in notes:
+                self._note(kind)
         return chunk
 
     def _look_for_surrogates(self, plain: Any) -> None:
@@ -146,3 +160,13 @@ class Reader:
             msgspec.json.encode(plain)
         except UnicodeEncodeError:
             self.has_surrogates = True
+
+
+def _place_after_nulls(plain: dict[str, Any], note: Note) -> None:
+    """Give choices that have no index their position in the list, where nulls would be left out of it."""
+    choices = plain.get("choices")
+    if isinstance(choices, list) and None in choices:
+        for place, choice in enumerate(choices):
+            if isinstance(choice, dict) and choice.get("index") is None:
+                choice["index"] = place
+                note("choice_index_missing")

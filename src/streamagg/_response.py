@@ -166,6 +166,7 @@ class ChatCompletionResponse(WireStruct):
         `LimitError` where it nests deeper than the default of `Limits`.
         """
         raw = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
+        raw = raw.removeprefix(b"\xef\xbb\xbf")
         try:
             response = _decode(raw)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):

@@ -15,7 +15,7 @@ from ._items import Items
 from ._message import ChatCompletionAudio
 from ._struct import Extra, WireStruct
 from ._text import Text
-from ._values import merge_object, replace, settled, taken, weigh
+from ._values import merge_object, replace, room_of, settled, taken, weigh
 
 Fields = dict[str, Any]
 Rule = Callable[[Fields, str, Any], int]
@@ -39,17 +39,12 @@ def last_even_empty(fields: Fields, name: str, value: Any) -> int:
     return replace(fields, name, value) if value or name not in fields else 0
 
 
-def _room_of(fields: Fields, name: str) -> int:
-    """By how much the size grows where something new begins to grow under a name."""
-    return len(name) + 1 if name not in fields else 1 - weigh(fields[name])
-
-
 def append(fields: Fields, name: str, value: str) -> int:
     """Append."""
     text = fields.get(name)
     grown = len(value)
     if not isinstance(text, Text):
-        grown += _room_of(fields, name)
+        grown += room_of(fields, name, "")
         text = fields[name] = Text()
     text.add(value)
     return grown
@@ -58,9 +53,9 @@ def append(fields: Fields, name: str, value: str) -> int:
 def extend(fields: Fields, name: str, value: list[Any]) -> int:
     """Extend, whether the items have an index or not."""
     items = fields.get(name)
-    grown = weigh(value)
+    grown = weigh(value) - weigh([])
     if not isinstance(items, list):
-        grown += _room_of(fields, name)
+        grown += room_of(fields, name, [])
         items = fields[name] = []
     items.extend(taken(value))
     return grown
@@ -71,7 +66,7 @@ def by_index(fields: Fields, name: str, value: list[Any]) -> int:
     items = fields.get(name)
     grown = 0
     if not isinstance(items, Items):
-        grown = _room_of(fields, name)
+        grown = room_of(fields, name, [])
         items = fields[name] = Items()
     return grown + sum(items.add(item) for item in value)
 

@@ -15,6 +15,8 @@ name and its arguments have begun, or its arguments are a whole JSON object and 
 from __future__ import annotations
 
 import re
+from collections import Counter
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -36,27 +38,47 @@ _Part = ChatCompletionChunkToolCallFunction | ChatCompletionChunkToolCallCustom
 class Callee:
     """A call's `function` or `custom`: a name, a text that grows, and what else the server sends."""
 
-    __slots__ = ("_closed", "_depth", "_in_string", "_scanned", "extra", "name", "text")
+    __slots__ = (
+        "_closed", "_depth", "_in_string", "_name", "_name_size", "_origin", "_origin_scanned", "_scanned",
+        "extra", "text",
+    )  # fmt: skip
 
     def __init__(self) -> None:
-        self.name: str | None = None
+        self._name: Text | None = None
+        self._name_size = 0
         self.text: Text | None = None
         self.extra: dict[str, Any] = {}
         self._scanned = self._depth = 0
         self._in_string = False
         self._closed: int | None = None
+        self._origin: Callee | None = None  # what this one is a trial of, whose text comes before its own
+        self._origin_scanned: int | None = None
+
+    @property
+    def name(self) -> str | None:
+        own = self._name.value() if self._name is not None else None
+        before = self._origin.name if self._origin is not None else None
+        return (before or "") + (own or "") if before is not None else own
+
+    def has_name(self) -> bool:
+        return self._name_size > 0
+
+    def is_named(self, name: str) -> bool:
+        """Whether this is the whole name so far; joins its pieces only where the length is the same."""
+        return len(name) == self._name_size and name == self.name
 
     def add(self, name: str | None, text: str | None, extra: dict[str, Any], note: Note | None) -> int:
         """Take a fragment; returns the size by which the call grew. A repeated equal name is kept once."""
         grown = 0
-        if name:
-            if name != self.name:
+        if name is not None and self._name is None:
+            self._name = Text()
+        if name and self._name is not None:
+            if not self.is_named(name):
+                self._name.add(name)
+                self._name_size += len(name)
                 grown += len(name)
-                self.name = (self.name or "") + name
             elif note is not None:
                 note("tool_name_repeated")
-        elif name is not None and self.name is None:
-            self.name = name
         if text is not None:
             if self.text is None:
                 self.text = Text()
@@ -68,21 +90,41 @@ class Callee:
         """The text so far; None where none came."""
         return self.text.value() if self.text is not None else None
 
+    def begun(self) -> bool:
+        """Whether any text came."""
+        return bool(self.written()) or (self._origin is not None and self._origin.begun())
+
     def whole(self) -> bool:
         """Whether the text is one whole JSON object; linear over all calls, as each reads on.
 
         The first place where the brackets close decides: text that is JSON at all ends there.
         """
+        before = self._read_origin() if self._origin is not None else ""
         text = self.written() or ""
         if self._closed is None:
             self._scan(text)
-            if self._closed is not None and not _is_object(text[: self._closed]):
+            if self._closed is not None and not _is_object(before[: self._origin_scanned] + text[: self._closed]):
                 self._closed = _NEVER
         if self._closed is None or self._closed == _NEVER:
             return False
-        if text[self._closed :].strip(" \t\r\n"):
-            self._closed = _NEVER
+        self._closed = _NEVER if text[self._closed :].strip(" \t\r\n") else len(text)
         return self._closed != _NEVER
+
+    def _read_origin(self) -> str:
+        """The text that a trial continues; the first time, its own reading begins where that one's ended."""
+        origin = self._origin
+        assert origin is not None
+        text = origin.written() or ""
+        if self._origin_scanned is None:
+            origin.whole()
+            self._origin_scanned = origin._scanned
+            self._depth, self._in_string = origin._depth, origin._in_string
+            if origin._closed is not None:
+                self._closed = min(origin._closed, 0)
+            elif rest := text[origin._scanned :]:
+                own, self.text = self.written() or "", Text()
+                self.text.add(rest + own)
+        return text
 
     def _scan(self, text: str) -> None:
         end = len(text)
@@ -100,15 +142,17 @@ class Callee:
                     return
         self._scanned = end
 
-    def copy(self) -> Callee:
+    def trial(self) -> Callee:
+        """One to try fragments on, which stands where this one does and changes nothing of it."""
         other = Callee()
-        other.name = self.name
-        other.text = self.text.copy() if self.text is not None else None
-        other.extra = settled(self.extra)
+        other._origin = self
+        other._name_size = self._name_size
         return other
 
 
 _NEVER = -1
+_OF_A_CALL = 10
+"""The size of a call with nothing in it: that of the least JSON that begins one."""
 _TOKENS = re.compile(r'["{}\[\]]|\\.', re.DOTALL)
 
 
@@ -133,19 +177,19 @@ class Slot:
         self.custom: Callee | None = None
         self.extra: dict[str, Any] = {}
 
-    def copy(self) -> Slot:
+    def trial(self) -> Slot:
         other = Slot(self.index, self.place)
-        other.id, other.type, other.extra = self.id, self.type, settled(self.extra)
-        other.function = self.function and self.function.copy()
-        other.custom = self.custom and self.custom.copy()
+        other.id, other.type = self.id, self.type
+        other.function = self.function and self.function.trial()
+        other.custom = self.custom and self.custom.trial()
         return other
 
     def is_over(self, name: str, brings_text: bool) -> bool:
         """Whether a fragment with this name must belong to another call."""
         callee = self.function or self.custom
-        if callee is None or not callee.written():
+        if callee is None or not callee.begun():
             return False
-        return bool(callee.name and callee.name != name) or (brings_text and callee.whole())
+        return (callee.has_name() and not callee.is_named(name)) or (brings_text and callee.whole())
 
     def value(self) -> ToolCall:
         known: dict[str, Any] = {"type": self.type or ("custom" if self.custom else "function")}
@@ -173,34 +217,35 @@ def _extra(fields: dict[str, Any]) -> dict[str, Any]:
 class Slots:
     """The tool calls of one choice."""
 
-    __slots__ = ("_by_id", "_by_index", "_idless", "_touched", "slots")
+    __slots__ = ("_by_id", "_by_index", "_idless", "_touched", "count", "slots")
 
     def __init__(self, touched: list[Slot] | None = None) -> None:
         self.slots: list[Slot] = []
         self._touched = touched
+        self.count = 0
+        """How many there are: of a trial `slots` are only those that may matter."""
         self._by_id: dict[tuple[str, int | float | None] | str, Slot] = {}
         self._by_index: dict[int | float, Slot] = {}
         self._idless: dict[int | float, list[Slot]] = {}
 
-    def copy(self) -> Slots:
+    def trial(self, fragments: list[ChatCompletionChunkToolCall]) -> Slots:
+        """To try some fragments on, changing nothing; costs what they do, however many calls there are."""
+        near = set(self.slots[-1:])
+        for index, times in Counter(fragment.index for fragment in fragments).items():
+            if index is not None:
+                near.update(islice(reversed(self._idless.get(index, [])), times))
+        for fragment in fragments:
+            index, name = fragment.index, fragment.id or ""
+            found = [self._by_id.get(name), self._by_id.get((name, index)), self._by_id.get((name, None))]
+            found += [self._by_index.get(index)] if index is not None else []
+            near.update(slot for slot in found if slot is not None)
         other = Slots()
-        for slot in self.slots:
-            other._register(slot.copy())
+        for slot in sorted(near, key=lambda slot: slot.place):
+            copy = slot.trial()
+            other.slots.append(copy)
+            other._register(copy)
+        other.count = self.count
         return other
-
-    def look(self, fragment: ChatCompletionChunkToolCall, note: Note) -> bool:
-        """Note the repairs that taking a fragment would need, changing nothing; returns whether it would
-        begin a call."""
-        call_id = _id_of(fragment, note)
-        slot = self._find(fragment, call_id, note)
-        if slot is None:
-            return True
-        if call_id is not None and slot.id == call_id:
-            note("tool_id_repeated")
-        for part, held in ((fragment.function, slot.function), (fragment.custom, slot.custom)):
-            if part is not None and held is not None and part.name and part.name == held.name:
-                note("tool_name_repeated")
-        return False
 
     def add(self, fragment: ChatCompletionChunkToolCall, note: Note) -> int:
         """Take one fragment; returns the size by which the calls grew."""
@@ -208,13 +253,16 @@ class Slots:
         slot = self._find(fragment, call_id, note)
         grown = 0
         if slot is None:
-            slot = Slot(fragment.index, len(self.slots))
+            slot = Slot(fragment.index, self.count)
             slot.id = call_id
-            grown = 1 + len(call_id or "")
+            grown = _OF_A_CALL + len(call_id or "")
+            self.slots.append(slot)
+            self.count += 1
             self._register(slot)
         elif call_id is not None and slot.id == call_id:
             note("tool_id_repeated")
             if slot.index is None and fragment.index is not None:
+                del self._by_id[call_id, None]
                 slot.index = fragment.index
                 self._register(slot)
         elif call_id is not None:
@@ -272,7 +320,6 @@ class Slots:
             slot = self._by_id.get((call_id, index)) or self._by_id.get(call_id)
             if slot is not None and slot.index not in (index, None) and index is not None and name:
                 slot = self._by_id.get((call_id, None))
-                slot = slot if slot is not None and slot.index is None else None
             if slot is not None or index is None:
                 return slot
             idless = self._idless.get(index, [])
@@ -291,8 +338,6 @@ class Slots:
 
     def _register(self, slot: Slot) -> None:
         """Make a slot known under its index and id, once it has them; the newest one counts."""
-        if slot.place == len(self.slots):
-            self.slots.append(slot)
         if slot.id is not None:
             self._by_id[slot.id, slot.index] = slot
             newest = self._by_id.get(slot.id, slot)

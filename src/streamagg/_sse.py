@@ -74,8 +74,8 @@ class SSEDecoder:
 
     __slots__ = (
         "_after_cr", "_block_open", "_block_retry", "_committed_id", "_cut_matters", "_data", "_data_size",
-        "_error", "_event", "_fields_seen", "_first_line", "_flush", "_id", "_limit", "_tail", "_tail_size",
-        "lead", "open_size", "retry", "tight",
+        "_error", "_event", "_fields_seen", "_first_line", "_flush", "_id", "_limit", "_shown", "_tail",
+        "_tail_size", "lead", "open_size", "retry", "tight",
     )  # fmt: skip
 
     def __init__(self, *, last_event_id: str = "", flush: bool = False, max_event_bytes: int | None = None) -> None:
@@ -86,6 +86,7 @@ class SSEDecoder:
         self._id = last_event_id.encode("utf-8", "replace")
         self._committed_id = self._id
         self._error: StreamAggError | None = None
+        self._shown = b"", ""
         self._reset()
 
     def _reset(self) -> None:
@@ -119,7 +120,7 @@ class SSEDecoder:
         events that the same slice completed before it are returned first.
         """
         items = self.read(data)
-        events = [_public(item) for item in items if isinstance(item, (bytes, Frame))]
+        events = [self._public(item) for item in items if isinstance(item, (bytes, Frame))]
         if self._error is not None and not events:
             raise self._error
         return events
@@ -132,7 +133,7 @@ class SSEDecoder:
         if self._error is not None:
             raise self._error
         left = self.end()
-        return [_public(left.event)] if self._flush and left.event is not None else []
+        return [self._public(left.event)] if self._flush and left.event is not None else []
 
     # ------------------------------------------------------------------ for the accumulator
 
@@ -286,13 +287,11 @@ class SSEDecoder:
         self._reset()
         return [*found, self._error]
 
-
-def _public(item: bytes | Frame) -> ServerSentEvent:
-    if isinstance(item, bytes):
-        return ServerSentEvent(item.decode("utf-8", "replace"))
-    return ServerSentEvent(
-        item.data.decode("utf-8", "replace"),
-        item.event.decode("utf-8", "replace"),
-        item.id.decode("utf-8", "replace"),
-        item.retry,
-    )
+    def _public(self, item: bytes | Frame) -> ServerSentEvent:
+        if isinstance(item, bytes):
+            return ServerSentEvent(item.decode("utf-8", "replace"))
+        if item.id is not self._shown[0]:  # every event has the last ID: it is decoded once
+            self._shown = item.id, item.id.decode("utf-8", "replace")
+        return ServerSentEvent(
+            item.data.decode("utf-8", "replace"), item.event.decode("utf-8", "replace"), self._shown[1], item.retry
+        )

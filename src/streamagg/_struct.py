@@ -6,10 +6,10 @@ payload that really has a field named `extra` is read by the tolerant reader lik
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, NoReturn, TypeVar
+from typing import Annotated, Any, ClassVar, NoReturn, TypeVar
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 T = TypeVar("T")
 
@@ -31,6 +31,11 @@ class _NoExtra(Extra):
 
 
 NO_EXTRA: Extra = _NoExtra()
+
+LARGEST_INDEX = 2**60
+"""Past it CPython's integers may share a hash, and a dict of them is quadratic: no index is so large."""
+Index = Annotated[int, Meta(ge=-LARGEST_INDEX, le=LARGEST_INDEX)]
+"""The index of a choice or a call, which is a key."""
 
 
 class WireStruct(

@@ -53,8 +53,3 @@ class Text(Growing):
             self.head = head
             self.tail.clear()
         return self.head
-
-    def copy(self) -> Text:
-        other = Text()
-        other.head = self.value()
-        return other

@@ -17,9 +17,9 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from ._lenient import ignore, to_struct
-from ._response import CompletionUsage, added, is_count
+from ._response import CompletionUsage, is_count
 from ._struct import copied
-from ._values import weigh
+from ._values import merge_object, replace
 
 UsageMode = Literal["auto", "sum", "last"]
 
@@ -51,18 +51,17 @@ class UsageMerge:
         report = _numbered(usage.to_dict())
         if not report:
             return 0
-        weight = weigh(self._stands)
         if self._had_prompt or not self._stands:  # it restates, as will all that follow it of its kind
             self._running = running
         if not self._stands or self._mode == "last":
-            self._stands = _restated(self._stands, report)
+            grown = merge_object(self._stands, report)
         elif self._mode == "sum":
-            self._stands = added(self._stands, report)
+            grown = _add(self._stands, report)
         else:
-            self._stands = self._merged(report, alone)
+            grown = self._merge(report, alone)
         self._before = report
         self._had_prompt = self._had_prompt or bool(_count(report, "prompt_tokens"))
-        return weigh(self._stands) - weight
+        return grown
 
     def add_all(self, reports: Sequence[CompletionUsage]) -> int:
         """Take the reports of chunks with choices, in order. Returns the growth in size."""
@@ -78,10 +77,10 @@ class UsageMerge:
     def _settle(self) -> None:
         if self._running is not None:
             self._before = _numbered(self._running.to_dict())
-            self._stands = _restated(self._stands, self._before)
+            merge_object(self._stands, self._before)
             self._running = None
 
-    def _merged(self, report: dict[str, Any], alone: bool) -> dict[str, Any]:
+    def _merge(self, report: dict[str, Any], alone: bool) -> int:
         stands = self._stands
         completion, before = _count(report, "completion_tokens"), _count(stands, "completion_tokens")
         if _count(report, "prompt_tokens"):
@@ -91,8 +90,8 @@ class UsageMerge:
         else:
             replaces = completion > before
             if not replaces and alone and report == self._before:
-                return stands
-        return _restated(stands, report) if replaces else _summed(stands, report)
+                return 0
+        return merge_object(stands, report) if replaces else _sum(stands, report)
 
 
 def _is_whole(usage: CompletionUsage) -> bool:
@@ -114,22 +113,29 @@ def _count(report: dict[str, Any], name: str) -> int | float:
     return value if is_count(value) else 0
 
 
-def _restated(stands: dict[str, Any], report: dict[str, Any]) -> dict[str, Any]:
-    """`report` over `stands`, counter by counter."""
-    total = dict(stands)
+def _add(stands: dict[str, Any], report: dict[str, Any]) -> int:
+    """Add `report` to `stands`, number by number, at every level; what is no number is last non-null. Returns
+    the growth in size."""
+    grown = 0
     for name, value in report.items():
-        before = total.get(name)
-        total[name] = _restated(before if isinstance(before, dict) else {}, value) if isinstance(value, dict) else value
-    return total
+        before = stands.get(name)
+        if isinstance(value, dict) and isinstance(before, dict):
+            grown += _add(before, value)
+        elif is_count(value) and is_count(before):
+            stands[name] = before + value
+        else:
+            grown += merge_object(stands, {name: value})
+    return grown
 
 
-def _summed(stands: dict[str, Any], report: dict[str, Any]) -> dict[str, Any]:
-    total = added(stands, report)
-    parts = _count(total, "prompt_tokens") + _count(total, "completion_tokens")
-    largest = max(_count(stands, "total_tokens"), _count(report, "total_tokens"), parts)
-    if largest or "total_tokens" in total:
-        total["total_tokens"] = largest
-    return total
+def _sum(stands: dict[str, Any], report: dict[str, Any]) -> int:
+    before = _count(stands, "total_tokens")
+    grown = _add(stands, report)
+    parts = _count(stands, "prompt_tokens") + _count(stands, "completion_tokens")
+    largest = max(before, _count(report, "total_tokens"), parts)
+    if largest or "total_tokens" in stands:
+        grown += replace(stands, "total_tokens", largest)
+    return grown
 
 
 def _numbered(report: dict[str, Any]) -> dict[str, Any]:

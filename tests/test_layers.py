@@ -42,11 +42,17 @@ FLOORS: list[dict[str, str]] = [
     {"_sources": "any source as an iterator, by its shape; imports no client library"},
     {"_stream": "the drivers: short loops"},
     {"__init__": "the public names"},
+    {"_rows": "one stream to one row of a table"},
+    {"arrow": "columns of recordings to columns of responses"},
     {"_cli": "the command line, on the public names alone"},
     {"__main__": "python -m streamagg"},
 ]
 
 FLOOR_OF = {module: floor for floor, modules in enumerate(FLOORS) for module in modules}
+
+
+OPTIONAL = FLOORS[FLOOR_OF["_rows"] : FLOOR_OF["_cli"]]
+"""What needs an extra: built on the public names, and reached by nothing else but lazily."""
 
 
 def imports_of(module: str) -> set[str]:
@@ -56,9 +62,10 @@ def imports_of(module: str) -> set[str]:
         if isinstance(node, ast.ImportFrom) and node.level:
             found |= {node.module} if node.module else {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "streamagg":
-            found.add("__init__")
+            found.add((node.module or "").partition(".")[2] or "__init__")
         elif isinstance(node, ast.Import):
-            found |= {"__init__" for alias in node.names if alias.name.split(".")[0] == "streamagg"}
+            names = [alias.name for alias in node.names if alias.name.split(".")[0] == "streamagg"]
+            found |= {name.partition(".")[2] or "__init__" for name in names}
     return found
 
 
@@ -83,6 +90,15 @@ def test_no_import_runs_up() -> None:
         if FLOOR_OF[imported] >= FLOOR_OF[module]
     ]
     assert not up
+
+
+def test_what_needs_an_extra_stands_on_the_public_names() -> None:
+    optional = {module for floor in OPTIONAL for module in floor}
+    for module in optional:
+        assert imports_of(module) <= {*optional, "__init__"}, module
+    for module in FLOOR_OF.keys() - optional:
+        at_the_top = ast.parse((PACKAGE / f"{module}.py").read_text()).body
+        assert not {node.module for node in at_the_top if isinstance(node, ast.ImportFrom)} & optional, module
 
 
 def test_framing_and_merging_do_not_know_each_other() -> None:

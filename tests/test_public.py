@@ -54,6 +54,7 @@ def test_importing_loads_nothing_heavy() -> None:
         "pydantic",
         "json",
         "ssl",
+        "pyarrow",
     }
     assert not loaded & heavy
 

@@ -44,6 +44,12 @@ FLOORS: list[dict[str, str]] = [
     {"__init__": "the public names"},
     {"_rows": "one stream to one row of a table"},
     {"arrow": "columns of recordings to columns of responses"},
+    {"_batch_files": "recordings in files and in lines of JSON"},
+    {"_batch_plan": "the inputs of a batch, cut into tasks", "_batch_totals": "what streams came to, counted"},
+    {"_batch_read": "the recordings of a task as record batches"},
+    {"_batch_work": "one task: recordings in, one part of the output on disk"},
+    {"_batch_parts": "the parts of an output, and what is done already", "_batch_engines": "what runs the tasks"},
+    {"batch": "the command `streamagg batch`"},
     {"_cli": "the command line, on the public names alone"},
     {"__main__": "python -m streamagg"},
 ]

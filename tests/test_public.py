@@ -55,6 +55,7 @@ def test_importing_loads_nothing_heavy() -> None:
         "json",
         "ssl",
         "pyarrow",
+        "rich",
     }
     assert not loaded & heavy
 

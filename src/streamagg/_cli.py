@@ -25,11 +25,20 @@ examples:
   streamagg recording.sse
   curl -sN https://api.example.com/v1/chat/completions ... | streamagg --text
   streamagg --usage *.sse
+  streamagg batch --help    (many recordings to one table)
 """
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments[:1] == ["batch"]:
+        try:
+            from .batch import main as batch
+        except ImportError as error:
+            _complain("batch", error)
+            return UNREADABLE
+        return batch(arguments[1:])
     parser = argparse.ArgumentParser(
         prog="streamagg",
         description="Turn recorded or piped chat-completion streams into whole responses, as JSON.",

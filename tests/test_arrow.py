@@ -181,10 +181,11 @@ def test_a_broken_recording_is_a_row(body: Any, options: Any, error: str, text: 
     ],
 )
 def test_what_no_column_can_hold(payload: bytes, column: str, value: Any) -> None:
-    table = pa.table({"body": [HELLO, b"data: " + payload + b"\n\ndata: [DONE]\n\n", HELLO]})
+    table = pa.table({"body": [HELLO, b"data: " + payload + b"\n\ndata: [DONE]\n\n", HELLO, None]})
     rows = aggregate(table).to_pylist()
     assert rows[1][column] == value
     assert [rows[0], rows[2]] == [row_of(HELLO)] * 2
+    assert rows[3]["id"] is None
 
 
 @given(st.lists(st.binary(max_size=60) | ANYTHING.map(lambda chunks: sse(*chunks)), max_size=4))

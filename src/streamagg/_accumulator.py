@@ -26,7 +26,8 @@ from ._usage import UsageMode
 
 _SLICE = 65536  # a larger feed is read in slices, so that its lines are not all held at once
 _MISSES = 3  # after so many tries in vain the rest of a slice is read without envelopes
-_FEW_LINES = 32  # after so many the envelopes are tried again
+_FEW_LINES = 2  # so many are read the general way between two tries of the envelopes; while there are none,
+_MOST_LINES = 32  # twice as many each time, up to this
 _DEFAULT_LIMITS = Limits()
 
 
@@ -201,7 +202,7 @@ class Accumulator:
                 envelopes.end()
             self._take_all(sse.read_lines(lines))
             return
-        misses = 0
+        misses, few = 0, _FEW_LINES
         while lines and not self.done:
             if envelopes.ready and sse.between_events:
                 taken, lines = envelopes.take(lines)
@@ -211,7 +212,7 @@ class Accumulator:
                 misses = 0 if taken else misses + 1
                 if misses == _MISSES:
                     envelopes.end()
-            few = 2 if envelopes.ready else _FEW_LINES
+            few = _FEW_LINES if envelopes.ready else min(2 * few, _MOST_LINES)
             self._take_all(sse.read_lines(lines[:few]), learn=True)
             lines = lines[few:]
         self._clean = sse.clean and not self.done and self._limits.event_bytes >= _SLICE

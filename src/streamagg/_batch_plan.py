@@ -37,7 +37,7 @@ class Slice(Struct, frozen=True, array_like=True):
     stop: int | None
     """Where it ends, exclusive; None is the end of the file."""
     weight: int
-    """Its share of the file's bytes."""
+    """Its bytes; of Parquet, as they are once decompressed."""
 
 
 Task = tuple[Slice, ...]
@@ -134,10 +134,9 @@ def _row_groups(whole: Slice, column: str, keep: Collection[str]) -> Iterator[Sl
         if name not in schema.names:
             raise ValueError(f"{whole.path} has no column {name!r}: it has {', '.join(schema.names)}")
     aggregate(schema.empty_table().select([column]), column)  # or a TypeError, before any work is done
-    rows = [metadata.row_group(number).num_rows for number in range(metadata.num_row_groups)]
-    start = 0
-    for stop in range(1, len(rows) + 1):
-        weight = whole.size * sum(rows[start:stop]) // max(1, sum(rows))
-        if weight >= TASK_BYTES or stop == len(rows):
-            yield replace(whole, start=start, stop=stop, weight=weight)
-            start = stop
+    start = weight = 0
+    for number in range(metadata.num_row_groups):
+        weight += metadata.row_group(number).total_byte_size
+        if weight >= TASK_BYTES or number == metadata.num_row_groups - 1:
+            yield replace(whole, start=start, stop=number + 1, weight=weight)
+            start, weight = number + 1, 0

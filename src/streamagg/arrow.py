@@ -11,8 +11,8 @@ from typing import TypeVar
 
 try:
     import pyarrow as pa
-except ImportError as error:
-    raise ImportError("streamagg.arrow needs pyarrow: pip install 'streamagg[arrow]'") from error
+except ImportError as _error:
+    raise ImportError("streamagg.arrow needs pyarrow: pip install 'streamagg[arrow]'") from _error
 
 import streamagg
 

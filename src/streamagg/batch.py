@@ -16,8 +16,8 @@ try:
     import streamagg.arrow  # noqa: F401 - it says what is missing
 
     from ._batch_files import PROBLEMS
-except ImportError as error:
-    raise ImportError(f"{error}: streamagg batch needs pip install 'streamagg[batch]'") from error
+except ImportError as _error:
+    raise ImportError(f"{_error}: streamagg batch needs pip install 'streamagg[batch]'") from _error
 
 from ._batch_engines import Call, Done, run_local, run_ray
 from ._batch_parts import Parts
@@ -100,7 +100,7 @@ def _parser() -> argparse.ArgumentParser:
         "--usage", choices=("auto", "sum", "last"), default="auto", help="how usage reports merge (default: auto)"
     )
     parser.add_argument(
-        "--jobs", type=_positive, default=_cores(), metavar="N", help="processes (default: a core each)"
+        "--jobs", type=_positive, default=_cores(), metavar="N", help="processes of this machine (default: a core each)"
     )
     parser.add_argument("--engine", choices=("local", "ray"), default="local", help="where to run (default: local)")
     parser.add_argument("--address", help="of the Ray cluster; default: RAY_ADDRESS, or a cluster of this machine")

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from . import cases, crowd, endtoend, framing, growth, jobs
+from . import batch_figures, cases, crowd, endtoend, framing, growth, jobs
 from .environment import environment
 from .inputs import KINDS
 from .libraries import LIBRARIES, version_of
@@ -19,7 +19,7 @@ from .measure import Failed
 from .report import console, markdown
 from .targets import targets
 
-SECTIONS = ("end-to-end", "growth", "crowd", "framing")
+SECTIONS = ("end-to-end", "growth", "crowd", "framing", "batch")
 
 Row = dict[str, Any]
 
@@ -84,6 +84,7 @@ def _measured(options: argparse.Namespace) -> dict[str, Any]:
         "growth": list(_growth(quick=options.quick)) if "growth" in sections else [],
         "crowd": list(_crowd(quick=options.quick)) if "crowd" in sections else [],
         "framing": list(_framing(quick=options.quick)) if "framing" in sections else [],
+        "batch": list(_batch(quick=options.quick)) if "batch" in sections else [],
     }
 
 
@@ -136,6 +137,13 @@ def _framing(*, quick: bool) -> Iterator[Row]:
     yield from _rows("framing", "streamagg", [{"parser": name} for name in parsers], "framing", arguments)
 
 
+def _batch(*, quick: bool) -> Iterator[Row]:
+    for what, distribution, arguments in batch_figures.jobs(quick=quick):
+        title = ", ".join(["batch", what, *map(str, arguments.values())])
+        row = {"part": what, "way": title, **arguments}
+        yield from _rows(title, distribution, [row], "batch", {"what": what, "quick": quick, **arguments})
+
+
 def _rows(title: str, distribution: str, empty: list[Row], part: str, arguments: Row) -> Iterator[Row]:
     """What a job found; `empty` are the rows to fill where the distribution is absent or the job fails."""
     if distribution and version_of(distribution) is None:
@@ -171,6 +179,9 @@ def _faults(results: dict[str, Any]) -> Iterator[str]:
     for row in results["framing"]:
         if row["parser"] == "streamagg" and (row["state"] != "measured" or not row["right"]):
             yield f"framing: {row.get('reason', row.get('input'))}"
+    for row in results["batch"]:
+        if row["state"] == "failed" or (row["part"] != "others" and row.get("wrong")):
+            yield f"batch: {row.get('way', row['part'])}: {row.get('reason', row.get('wrong'))}"
 
 
 if __name__ == "__main__":

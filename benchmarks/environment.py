@@ -26,6 +26,8 @@ DISTRIBUTIONS = (
     "aiohttp",
     "httpx-sse",
     "launchdarkly-eventsource",
+    "pyarrow",
+    "ray",
     "matplotlib",
 )
 

@@ -6,6 +6,7 @@ import statistics
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+from . import batch_figures
 from .inputs import KINDS
 
 Results = dict[str, Any]
@@ -58,6 +59,9 @@ def _targets(results: Results) -> Iterator[Row]:
         "cases 1 to 4: `stream_sync`, typed chunks, times the bare decode loop", 2.0, _of(stream, 1, 2, 3, 4)
     )
     yield _framing(results)
+    ratios = batch_figures.ratios(results["batch"])
+    title = "batch: a table from a column of recordings, times `Accumulator` alone"
+    yield _at_most(title, 1.6, [(statistics.median(ratios), "median")] if ratios else [])
 
 
 # ------------------------------------------------------------------ verdicts

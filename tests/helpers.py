@@ -9,6 +9,12 @@ from typing import Any
 
 from streamagg import Accumulator, StreamAggError
 
+RAY_ALONE = {
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # it is how Ray keeps to loopback there, and does here too
+    "RAY_AUTH_MODE": "disabled",  # or it writes a token to the home directory
+    "RAY_USAGE_STATS_ENABLED": "0",
+}
+"""The environment in which Ray talks to this machine alone."""
 Outcome = tuple[dict[str, Any] | None, type | None, bool]
 """What a stream came to: the response (nulls left out), the error's class, and whether it was complete."""
 

@@ -72,6 +72,14 @@ FLOORS: list[dict[str, str]] = [
     {"_accumulate": "a source's one response"},
     {"_many": "many streams at once"},
     {"__init__": "the public names"},
+    {"_rows": "one stream to one row of a table"},
+    {"arrow": "columns of recordings to columns of responses"},
+    {"_batch_files": "recordings in files and in lines of JSON"},
+    {"_batch_plan": "the inputs of a batch, cut into tasks", "_batch_totals": "what streams came to, counted"},
+    {"_batch_read": "the recordings of a task as record batches"},
+    {"_batch_work": "one task: recordings in, one part of the output on disk"},
+    {"_batch_parts": "the parts of an output, and what is done already", "_batch_engines": "what runs the tasks"},
+    {"batch": "the command `streamagg batch`"},
     {"_cli._inputs": "the inputs that arguments stand for", "_cli._terminal": "what goes out, escaped"},
     {
         "_cli._report": "one input to what it came to",
@@ -100,6 +108,10 @@ def module_of(path: Path) -> str:
     return ".".join(parts[:-1] if parts[1:] and parts[-1] == "__init__" else parts)
 
 
+OPTIONAL = FLOORS[FLOOR_OF["_rows"] : FLOOR_OF["_cli._inputs"]]
+"""What needs an extra: built on the public names, and reached by nothing else but lazily."""
+
+
 def imports_of(module: str) -> set[str]:
     """The modules of the package that a module imports, at its top or anywhere inside."""
     found = set()
@@ -109,9 +121,10 @@ def imports_of(module: str) -> set[str]:
             names = [node.module] if node.module else [alias.name for alias in node.names]
             found |= {f"{around if node.level == 1 else ''}{name}" for name in names}
         elif isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "streamagg":
-            found.add("__init__")
+            found.add((node.module or "").partition(".")[2] or "__init__")
         elif isinstance(node, ast.Import):
-            found |= {"__init__" for alias in node.names if alias.name.split(".")[0] == "streamagg"}
+            names = [alias.name for alias in node.names if alias.name.split(".")[0] == "streamagg"]
+            found |= {name.partition(".")[2] or "__init__" for name in names}
     return found
 
 
@@ -143,6 +156,15 @@ def test_the_command_line_is_built_on_the_public_names() -> None:
         if module.split(".")[0] == "_cli":
             private = {name for name in imports_of(module) if name.startswith("_") and name.split(".")[0] != "_cli"}
             assert private <= {"__init__"}, module
+
+
+def test_what_needs_an_extra_stands_on_the_public_names() -> None:
+    optional = {module for floor in OPTIONAL for module in floor}
+    for module in optional:
+        assert imports_of(module) <= {*optional, "__init__"}, module
+    for module in FLOOR_OF.keys() - optional:
+        at_the_top = ast.parse(path_of(module).read_text()).body
+        assert not {node.module for node in at_the_top if isinstance(node, ast.ImportFrom)} & optional, module
 
 
 def test_framing_and_merging_do_not_know_each_other() -> None:

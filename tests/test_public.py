@@ -56,6 +56,7 @@ def test_importing_loads_nothing_heavy() -> None:
         "pydantic",
         "json",
         "ssl",
+        "pyarrow",
     }
     assert not loaded & heavy
 

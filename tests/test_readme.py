@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,10 @@ import pytest
 from streamagg import REPAIRS, Limits
 from streamagg._rules import CHOICE, CHUNK, DELTA
 
+from .helpers import RAY_ALONE
+
 ROOT = Path(__file__).parents[1]
+ENGINES = ("pyarrow", "duckdb", "polars", "ray", "daft", "pyspark")  # each an extra, or no part of one
 README = (ROOT / "README.md").read_text()
 BLOCKS = [(match[1], match[2]) for match in re.finditer(r"^```(\w+)\n(.*?)^```", README, re.DOTALL | re.MULTILINE)]
 PYTHON = [code for language, code in BLOCKS if language == "python"]
@@ -29,13 +33,45 @@ SHELL = [
 
 @pytest.mark.parametrize("number", range(len(PYTHON)))
 def test_code_block_runs(number: int, tmp_path: Path) -> None:
+    for module in re.findall(r"^(?:import|from) (\w+)", PYTHON[number], re.MULTILINE):
+        if module in ENGINES:
+            pytest.importorskip(module, reason=f"needs {module}")
     shutil.copytree(ROOT / "tests" / "data", tmp_path / "tests" / "data")
-    done = subprocess.run(
-        [sys.executable, "-c", PYTHON[number]], cwd=tmp_path, capture_output=True, text=True, timeout=120
-    )
+    if "recordings.parquet" in PYTHON[number]:
+        write_recordings(tmp_path / "recordings.parquet")
+    with tempfile.TemporaryDirectory(prefix="ray", ignore_cleanup_errors=True) as short:  # as its sockets need
+        alone = {**RAY_ALONE, "RAY_TMPDIR": short, "SPARK_LOCAL_IP": "127.0.0.1", "PYSPARK_PYTHON": sys.executable}
+        done = subprocess.run(
+            [sys.executable, "-c", PYTHON[number]],
+            cwd=tmp_path,
+            env={**os.environ, **alone},
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
     assert done.returncode == 0, done.stderr
     for line in re.findall(r"  # prints: (.*)$", PYTHON[number], re.MULTILINE):
         assert line in done.stdout, done.stdout
+
+
+def write_recordings(path: Path) -> None:
+    """What the examples of engines read."""
+    import pyarrow
+    import pyarrow.parquet
+
+    body = (ROOT / "tests" / "data" / "weather.sse").read_bytes()
+    pyarrow.parquet.write_table(pyarrow.table({"user": ["ada", "bob"], "body": [body, None]}), path)
+
+
+def test_every_column_is_in_the_readme() -> None:
+    schema = pytest.importorskip("streamagg.arrow", reason="needs the extra `arrow`").SCHEMA
+    names = [name for row in table_after("## Tables") for name in re.findall(r"`(\w+)`", row[0])]
+    kinds = [row[1] for row in table_after("## Tables") for _ in re.findall(r"`\w+`", row[0])]
+    assert names == schema.names
+    shown = {"string": "large_string", "list of string": "list<item: large_string>"}
+    for name, kind in zip(names, kinds, strict=True):
+        found = str(schema.field(name).type)
+        assert found == shown.get(kind, kind) or (kind == "list of struct" and found.startswith("list<item: struct<"))
 
 
 @pytest.mark.anyio

@@ -21,6 +21,9 @@ from ._terminal import OutputError, complain, is_terminal, name_of, write
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments[:1] == ["batch"]:
+        return _batch(arguments[1:])
     options = parse(arguments)
     try:
         return _run(options)
@@ -33,6 +36,15 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         return 130
+
+
+def _batch(arguments: list[str]) -> int:
+    try:
+        from streamagg.batch import main as batch
+    except ImportError as error:  # it says which extra is missing
+        complain("batch", str(error))
+        return 2
+    return batch(arguments)
 
 
 def _run(options: argparse.Namespace) -> int:

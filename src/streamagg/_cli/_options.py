@@ -28,6 +28,7 @@ examples:
   streamagg --usage *.sse | tail -n 1              the usage of all
   streamagg --jsonl --jobs 8 recordings/ > responses.jsonl
   streamagg --jsonl recordings/ | jq -r 'select(.state != "complete") | .file'
+  streamagg batch --help                           many recordings to one table
 """
 
 

@@ -1,0 +1,84 @@
+"""What streams came to: counted by a task, kept with its part, added up for the summary."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import pyarrow as pa
+from msgspec import Struct, field
+
+_MOST_NAMES = 30  # in a table of the summary
+
+
+class ModelTotals(Struct, array_like=True):
+    """What the streams of one model came to."""
+
+    streams: int = 0
+    incomplete: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+
+class Totals(Struct):
+    """What some streams came to."""
+
+    models: dict[str, ModelTotals] = field(default_factory=dict)
+    """By name; of those without one, by an empty one."""
+    errors: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def streams(self) -> int:
+        return sum(model.streams for model in self.models.values())
+
+    def add(self, other: Totals) -> None:
+        for name, theirs in other.models.items():
+            mine = self.models.setdefault(name, ModelTotals())
+            for counter in mine.__struct_fields__:
+                setattr(mine, counter, getattr(mine, counter) + getattr(theirs, counter))
+        for error, count in other.errors.items():
+            self.errors[error] = self.errors.get(error, 0) + count
+
+    def count(self, rows: pa.RecordBatch) -> None:
+        """Add the rows of a batch."""
+        columns = ("model", "error", "prompt_tokens", "completion_tokens")
+        for model, error, prompt, completion in zip(*(rows.column(name).to_pylist() for name in columns), strict=True):
+            totals = self.models.setdefault(model or "", ModelTotals())
+            totals.streams += 1
+            totals.incomplete += error is not None
+            totals.prompt_tokens += prompt or 0
+            totals.completion_tokens += completion or 0
+            if error is not None:
+                self.errors[error] = self.errors.get(error, 0) + 1
+
+
+def summary(totals: Totals, seconds: float, output: str) -> Iterator[str]:
+    """The last words: totals by model and by error class."""
+    incomplete = sum(model.incomplete for model in totals.models.values())
+    yield f"{totals.streams:,} streams in {seconds:.1f} s, {incomplete:,} of them with an error: {output}"
+    models = sorted(totals.models.items(), key=lambda item: (-item[1].streams, item[0]))
+    yield from _table(
+        ("model", "streams", "errors", "prompt tokens", "completion tokens"),
+        [(name, [row.streams, row.incomplete, row.prompt_tokens, row.completion_tokens]) for name, row in models],
+    )
+    errors = sorted(totals.errors.items(), key=lambda item: (-item[1], item[0]))
+    yield from _table(("error", "streams"), [(name, [count]) for name, count in errors])
+
+
+def _table(header: tuple[str, ...], rows: Sequence[tuple[str, list[int]]]) -> Iterator[str]:
+    """Names and numbers below each other; nothing where there is none."""
+    if not rows:
+        return
+    shown = ([_printable(name), *(f"{number:,}" for number in numbers)] for name, numbers in rows[:_MOST_NAMES])
+    cells = [list(header), *shown]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    yield ""
+    for name, *numbers in cells:
+        aligned = (f"{text:>{width}}" for text, width in zip(numbers, widths[1:], strict=True))
+        yield "  ".join([f"{name:<{widths[0]}}", *aligned])
+    if len(rows) > _MOST_NAMES:
+        yield f"and {len(rows) - _MOST_NAMES:,} more"
+
+
+def _printable(name: str) -> str:
+    """A server's word, which a terminal must not act on."""
+    return "".join(letter if letter.isprintable() else "?" for letter in name) or "(none)"

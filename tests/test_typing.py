@@ -13,9 +13,16 @@ import streamagg
 TESTS = Path(__file__).parent
 
 
-@pytest.mark.parametrize("what", [["-p", "streamagg"], [str(TESTS / "typing_cases.py")]], ids=["package", "users"])
+@pytest.mark.parametrize(
+    "what",
+    [
+        [f"--config-file={TESTS.parent / 'pyproject.toml'}", "-p", "streamagg"],
+        ["--config-file=", str(TESTS / "typing_cases.py")],
+    ],
+    ids=["package", "users"],
+)
 def test_mypy(what: list[str], tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "mypy", "--strict", "--config-file=", f"--cache-dir={tmp_path}", *what]
+    command = [sys.executable, "-m", "mypy", "--strict", f"--cache-dir={tmp_path}", *what]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
 

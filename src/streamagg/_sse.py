@@ -64,8 +64,8 @@ _LONG = 16384
 _MAX_RETRY_DIGITS = 4000  # CPython refuses longer ones, and no one waits that long
 
 
-_AROUND_DATA = 6
-"""`data:` and the line's end."""
+_NAME = 5
+"""The length of `data:`: without it a stream of empty data lines would hold more than it counts."""
 
 
 def fold(pieces: list[bytes], size: int, glue: bytes) -> None:
@@ -255,7 +255,7 @@ class SSEDecoder:
                 self._committed_id = self._id
                 self._end_block()
         if data and self._limit is not None:
-            lengths = sum(map(len, data[before:])) + _AROUND_DATA * (len(data) - before)
+            lengths = sum(map(len, data[before:])) + _NAME * (len(data) - before)
             self._data_size = (self._data_size if before else 0) + lengths
             if self._inside():
                 fold(data, self._data_size, b"\n")

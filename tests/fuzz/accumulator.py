@@ -11,6 +11,9 @@ from .shapes import Row, body_of, chunks, shown, slices_of
 
 TINY = Limits(event_bytes=300, response_size=400, choices=2, tool_calls=2, depth=4)
 
+OF_TEXT = {"nonstandard_json"}
+"""What only text needs."""
+
 
 def try_input(data: bytes) -> None:
     option = data[0] >> 3 & 7 if data else 0
@@ -24,7 +27,7 @@ def try_input(data: bytes) -> None:
     assert pushed(slices_of(body, data), **options) == whole
     if len(body) < 200:
         assert pushed([body[place : place + 1] for place in range(len(body))], **options) == whole
-    if data[:1] >= b"\x80" and option != 2:  # as text a chunk is longer than as a dict, and passes a bound before
+    if data[:1] >= b"\x80" and option not in (1, 2):  # as text a chunk may need a repair, and be longer
         listed = chunks(Row(data[1:]))
         texts = [json.dumps(chunk) for chunk in listed]
         assert added(listed, **options) == added(texts, **options)
@@ -48,13 +51,8 @@ def added(chunks: list[Any], **options: Any) -> Any:
         for chunk in chunks:
             accumulator.add(chunk)
     except StreamAggError as error:
-        kinds = {"nonstandard_json"}  # what is no JSON is none as a dict
-        return shown(error.partial), None if options["strict"] else type(error), set(accumulator.repairs) - kinds
-    return (
-        shown(accumulator.snapshot()),
-        None,
-        {} if options["strict"] else set(accumulator.repairs) - {"nonstandard_json"},
-    )
+        return shown(error.partial), type(error), set(accumulator.repairs) - OF_TEXT
+    return shown(accumulator.snapshot()), None, set(accumulator.repairs) - OF_TEXT
 
 
 def told(accumulator: Accumulator, response: ChatCompletionResponse | None, error: StreamAggError | None) -> Any:

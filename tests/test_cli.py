@@ -56,6 +56,32 @@ def test_a_terminal_gets_indented_json_and_no_live_controls(recording: Path) -> 
     assert json.loads(shown) == merged(*CHUNKS)
 
 
+LIVE = "\x00\x07\x08\x1b]0;t\x07\r\x7f\x85\x9b2J\u061c\u200e\u200f\u2028\u2029\u202a\u202e\u2066\u2069"
+"""Controls of both sets, line ends that are none of ours, and the marks that turn the direction of text."""
+
+
+def live(text: str) -> set[str]:
+    return {letter for letter in text if not letter.isprintable()} - {"\t", "\n"}
+
+
+def test_nothing_that_a_server_says_acts_on_a_terminal(tmp_path: Path) -> None:
+    said, failed, bad = tmp_path / "said.sse", tmp_path / "failed.sse", tmp_path / "bad.sse"
+    said.write_bytes(sse(chunk({"content": f"a{LIVE}b\tc\n"}, finish="stop", **{f"k{LIVE}": LIVE})))
+    failed.write_bytes(sse(CHUNKS[0], {"error": {"message": LIVE + "x" * 10**6, "type": LIVE, "code": LIVE}}))
+    bad.write_bytes(b"data: " + (LIVE.replace("\r", "") + "{").encode() + b"\n\n")
+    for arguments in (["--text", said], [said]):
+        seen = on_a_terminal(*arguments)
+        assert not live(seen)
+        assert "\\u202e" in seen
+    assert on_a_terminal("--text", said).startswith("a\\u0000\\u0007\\u0008\\u001b]0;t")
+    assert on_a_terminal("--text", said).endswith("b\tc\n\n")
+    for path, status in ((failed, 1), (bad, 2)):
+        err = run(path)
+        assert err[0] == status
+        assert not live(err[2])
+        assert len(err[2]) < 3000
+
+
 def test_an_incomplete_stream_is_printed_all_the_same(tmp_path: Path) -> None:
     cut, failed = tmp_path / "cut.sse", tmp_path / "failed.sse"
     cut.write_bytes(sse(CHUNKS[0], done=False))

@@ -199,3 +199,29 @@ def test_a_long_line_is_kept_in_pieces_and_joined_once() -> None:
     for _ in range(1000):
         decoder.feed(b"data: x" if not decoder._tail else b"x")
     assert len(decoder._tail) == 1000
+
+
+def test_pieces_are_folded_and_nothing_changes() -> None:
+    """Lines and pieces that are short would hold many times their bytes as objects."""
+    for body in (
+        b"data:xy\n" * 9000,
+        b"data:\n" * 5000,
+        b"data:\n" * 3000 + b"data:x\n" * 3000,
+        b"data: " + b"ab" * 9000 + b"\n",
+    ):
+        decoder = SSEDecoder(max_event_bytes=2**20)
+        for place in range(0, len(body) - 1, 2):
+            assert not decoder.feed(body[place : place + 2])
+            assert len(decoder._tail) <= 1026
+            assert len(decoder._data) <= 1026 or not decoder._inside()
+        assert [event.data for event in decoder.feed(b"\n" if len(body) % 2 == 0 else body[-1:] + b"\n")] == [
+            "\n".join(line[5:].removeprefix(" ") for line in body.decode().splitlines())
+        ]
+
+
+def test_stray_lines_between_empty_data_lines_cost_the_same() -> None:
+    def run(count: int) -> int:
+        decoder = SSEDecoder()
+        return steps_of(lambda: decoder.read(b"data:\nstray\n" * count))
+
+    assert run(2000) <= 2.2 * run(1000)

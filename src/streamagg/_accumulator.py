@@ -21,7 +21,7 @@ from ._limits import REPAIRS, Limits
 from ._merge import Merger
 from ._reader import Reader, Refusal, Sentinel
 from ._response import ChatCompletionResponse
-from ._sse import Frame, Item, SSEDecoder, StrayLine
+from ._sse import Frame, Item, SSEDecoder, StrayLine, fold
 from ._struct import copied, mended
 from ._usage import UsageMode
 
@@ -154,6 +154,8 @@ class Accumulator:
             chunk = chunk.encode("utf-8", "surrogatepass")
         try:
             if isinstance(chunk, (bytes, bytearray, memoryview)):
+                if len(chunk) > self._limits.event_bytes:
+                    raise LimitError("event_bytes", self._limits.event_bytes)
                 self._take_all([Frame(bytes(chunk), name, b"", None)])
             elif name == b"error" and isinstance(chunk, dict):
                 self._take_all([Frame(msgspec.json.encode(chunk), name, b"", None)])
@@ -413,6 +415,7 @@ class Accumulator:
     def _keep(self, line: bytes) -> None:
         self._head.append(line)
         self._head_size += len(line) + 1
+        fold(self._head, self._head_size, b"\n")
         if self._head_size > self._limits.event_bytes:
             raise LimitError("event_bytes", self._limits.event_bytes)
 

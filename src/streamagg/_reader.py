@@ -70,7 +70,7 @@ class Reader:
         if data.count(b"{") + data.count(b"[") > self._limits.depth:
             self.parse(data, ignore)
         if chunk.choices is None or chunk.object == "error" or chunk.x_groq is not None:
-            return self._accepted(chunk, None)
+            return self._accepted(chunk, self.parse(data, ignore) if chunk.object == "error" else None)
         return chunk
 
     def read_tolerantly(self, data: bytes) -> ChatCompletionChunk | Sentinel:
@@ -134,7 +134,7 @@ class Reader:
     def _accepted(self, chunk: ChatCompletionChunk, plain: dict[str, Any] | None) -> ChatCompletionChunk | Sentinel:
         """The last look at what was read: is it a chunk at all, is it an error as a whole?"""
         if chunk.object == "error" and not chunk.error:  # vLLM's older way
-            chunk.error = chunk.to_dict() if plain is None else plain
+            chunk.error = plain
         if not (
             chunk.error
             or chunk.choices is not None

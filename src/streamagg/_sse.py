@@ -64,6 +64,24 @@ _LONG = 16384
 _MAX_RETRY_DIGITS = 4000  # CPython refuses longer ones, and no one waits that long
 
 
+_NAME = 5
+"""The length of `data:`: without it a stream of empty data lines would hold more than it counts."""
+
+
+def fold(pieces: list[bytes], size: int, glue: bytes) -> None:
+    """Join pieces that come to `size` bytes, where they are so many that as objects they cost more than that.
+
+    Each time a fixed part of the size has been added since, so all of it is linear.
+    """
+    if len(pieces) > max(_MANY, size // _PER_PIECE):
+        pieces[:] = [glue.join(pieces)]
+
+
+_MANY = 1024
+_PER_PIECE = 64
+"""What a short piece costs as an object, in bytes, more or less."""
+
+
 class SSEDecoder:
     """Turns bytes, in any slices, into events; sans-I/O.
 
@@ -73,7 +91,7 @@ class SSEDecoder:
     """
 
     __slots__ = (
-        "_after_cr", "_block_open", "_block_retry", "_committed_id", "_cut_matters", "_data", "_data_size",
+        "_after_cr", "_blank", "_block_open", "_block_retry", "_committed_id", "_cut_matters", "_data", "_data_size",
         "_error", "_event", "_fields_seen", "_first_line", "_flush", "_id", "_limit", "_shown", "_tail",
         "_tail_size", "lead", "open_size", "retry", "tight",
     )  # fmt: skip
@@ -94,6 +112,7 @@ class SSEDecoder:
         self._tail_size = 0
         self._data: list[bytes] = []  # the block's data lines
         self._data_size = 0
+        self._blank = 0  # so many of them, from the first on, are known to be empty
         self._event = b""
         self._block_retry: int | None = None
         self._block_open = False  # a field other than `data:` stood in the block
@@ -165,6 +184,7 @@ class SSEDecoder:
         if rest:
             self._tail.append(rest)
             self._tail_size += len(rest)
+            fold(self._tail, self._tail_size, b"")
         return lines
 
     def read_lines(self, lines: list[bytes]) -> list[Item]:
@@ -230,13 +250,22 @@ class SSEDecoder:
                     self._committed_id = self._id
                     self._end_block()
                 self._fields_seen = True
-                before = self._data_size = 0
+                before = self._data_size = self._blank = 0
             elif self._block_open:
                 self._committed_id = self._id
                 self._end_block()
         if data and self._limit is not None:
-            self._data_size = (self._data_size if before else 0) + sum(map(len, data[before:])) + len(data) - before
+            lengths = sum(map(len, data[before:])) + _NAME * (len(data) - before)
+            self._data_size = (self._data_size if before else 0) + lengths
+            if self._inside():
+                fold(data, self._data_size, b"\n")
         return found
+
+    def _inside(self) -> bool:
+        """Whether data of an event stands open; looks at each line once."""
+        while self._blank < len(self._data) and not self._data[self._blank]:
+            self._blank += 1
+        return self._blank < len(self._data)
 
     def _read_field(self, line: bytes) -> StrayLine | None:
         """Take a field other than `data:`; returns the line where it is none."""
@@ -253,7 +282,7 @@ class SSEDecoder:
             if value.isdigit() and len(value) <= _MAX_RETRY_DIGITS:  # ASCII digits only, and at least one
                 self.retry = self._block_retry = int(value)
         else:
-            return StrayLine(line, inside=any(self._data), first=not (self._fields_seen or self._data))
+            return StrayLine(line, inside=self._inside(), first=not (self._fields_seen or self._data))
         self._fields_seen = self._block_open = True
         self._cut_matters = self._cut_matters or name != b"retry"
         return None
@@ -268,7 +297,7 @@ class SSEDecoder:
 
     def _end_block(self) -> None:
         self._data.clear()
-        self._data_size = 0
+        self._data_size = self._blank = 0
         self._event = b""
         self._block_retry = None
         self._block_open = self._cut_matters = False

@@ -122,7 +122,7 @@ def _add(stands: dict[str, Any], report: dict[str, Any]) -> int:
         if isinstance(value, dict) and isinstance(before, dict):
             grown += _add(before, value)
         elif is_count(value) and is_count(before):
-            stands[name] = before + value
+            grown += replace(stands, name, before + value)
         else:
             grown += merge_object(stands, {name: value})
     return grown

@@ -49,7 +49,7 @@ class FaultServer:
 
     def __init__(self) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=512)
-        self._address = "http://127.0.0.1:%d" % self._listener.getsockname()[1]
+        self._address = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         self._answers: list[tuple[tuple[bytes, ...], Then]] = []
         self.connections = 0
         """How many were made."""

@@ -124,6 +124,16 @@ clients = pytest.mark.parametrize(
 )
 
 
+def unfinished(test: Any) -> Any:
+    """httpx leaves its inner generators unfinished where a stream is left before its end, of which trio tells."""
+    for mark in (
+        r"ignore:Exception ignored in. <async_generator object (\w*Stream|Response|AsyncHTTP11Connection)\.",
+        "ignore:Async generator 'http(x|core)\\..* was garbage collected:ResourceWarning",
+    ):
+        test = pytest.mark.filterwarnings(mark)(test)
+    return test
+
+
 class Outcome(NamedTuple):
     """What reading an answer came to."""
 
@@ -172,7 +182,7 @@ async def nothing_left() -> AsyncIterator[None]:
     yield
     gc.collect()  # what was left unclosed warns now, which is an error
     with anyio.move_on_after(5):
-        while any(now - before[kind] for kind, now in _left().items()):
+        while any(now - before[kind] for kind, now in _left().items()):  # noqa: ASYNC110 - nobody tells
             await anyio.sleep(0.001)
     assert {kind: now - before[kind] for kind, now in _left().items()} == {"descriptors": set(), "threads": set(), "tasks": set()}  # fmt: skip
 
@@ -362,6 +372,7 @@ async def test_refused(faults: FaultServer, client: str, anyio_backend: Any, sta
 
 
 @clients
+@unfinished
 async def test_open_after_done(faults: FaultServer, client: str, anyio_backend: Any) -> None:
     """The connection stays open, and says nothing more, or goes on for ever: the stream is over all the same."""
     for then in (Then.STALL, Then.FLOOD):
@@ -374,11 +385,12 @@ GARBAGE = b"\xff\xfe<html>\n\ndata: {\n\n" + EVENTS[0] + b'data: {"error": "late
 
 
 @clients
+@unfinished
 async def test_garbage_after_done(faults: FaultServer, client: str, anyio_backend: Any) -> None:
     urls = [
         faults.url(sized(BODY + GARBAGE), then=Then.CLOSE),
         faults.url(head() + BODY, GARBAGE, then=Then.RESET),
-        faults.url(CHUNKED + framed([BODY])[:-5] + b"no frame" + GARBAGE, then=Then.CLOSE),
+        faults.url(CHUNKED + framed([BODY, GARBAGE])[:-3], then=Then.CLOSE),
     ]
     for outcome in await read_all(client, urls):
         assert outcome[:2] == (WANTED, None)
@@ -386,6 +398,7 @@ async def test_garbage_after_done(faults: FaultServer, client: str, anyio_backen
 
 
 @clients
+@unfinished
 async def test_comments_without_end(faults: FaultServer, client: str, anyio_backend: Any) -> None:
     for events in ([], EVENTS[:2]):
         url = faults.url(head() + b"".join(events), then=Then.FLOOD)
@@ -395,6 +408,7 @@ async def test_comments_without_end(faults: FaultServer, client: str, anyio_back
 
 
 @clients
+@unfinished
 async def test_two_streams_mixed(faults: FaultServer, client: str, anyio_backend: Any) -> None:
     """A proxy that goes on with another stream: the first one's id stays, and that it changed is told."""
     other = [event.replace(b'"id":"c"', b'"id":"d"') for event in EVENTS]
@@ -410,7 +424,7 @@ async def test_two_streams_mixed(faults: FaultServer, client: str, anyio_backend
 @clients
 async def test_connections_are_used_again(faults: FaultServer, client: str, anyio_backend: Any) -> None:
     """What ends as it should leaves a connection that takes the next request; here one has all three."""
-    urls = [faults.url(CHUNKED + framed(EVENTS + [b"data: [DONE]\n\n"]), then=Then.AGAIN) for _ in range(3)]
+    urls = [faults.url(CHUNKED + framed([*EVENTS, b"data: [DONE]\n\n"]), then=Then.AGAIN) for _ in range(3)]
     async with nothing_left(), CLIENTS[client]() as open_url:
         for url in urls:
             async with open_url(url) as response:

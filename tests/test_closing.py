@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import threading
+import time
 from collections.abc import AsyncIterator, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +24,13 @@ from streamagg import (
     accumulate_sync,
     stream,
     stream_sync,
+    tap,
+    tap_sync,
 )
 
-from .app import EVENTS, STREAM, WANTED
+from .app import CHUNKS, EVENTS, STREAM, WANTED
 from .async_clients import WAYS
-from .helpers import chunk
+from .helpers import chunk, merged
 from .sync_clients import SYNC_WAYS
 
 pytestmark = pytest.mark.anyio
@@ -202,6 +206,31 @@ class TestIdleSourcesThatNeverWait:
     def test_sync(self) -> None:
         with pytest.raises(IdleTimeoutError):
             accumulate_sync(_comments(), idle_timeout=0.02)
+
+    async def test_what_came_late_is_not_thrown_away(self) -> None:
+        """The time is up once a read gives its item, as nothing could interrupt it: the item counts."""
+        for rest, error in ((b"".join(EVENTS[3:]), None), (EVENTS[3], IncompleteStreamError)):
+            wanted = WANTED if error is None else merged(*CHUNKS[:4])
+
+            def late(rest: bytes = rest) -> Iterator[bytes]:
+                yield CUT
+                time.sleep(0.03)
+                yield rest
+
+            async def late_async(rest: bytes = rest) -> AsyncIterator[bytes]:
+                for item in late(rest):
+                    yield item
+
+            async with stream(late_async(), idle_timeout=0.01) as chunks, tap(late_async(), idle_timeout=0.01) as body:
+                with pytest.raises(error) if error else nullcontext():
+                    await accumulate(chunks)
+                assert [item async for item in body] == [CUT, rest]
+            with stream_sync(late(), idle_timeout=0.01) as sync, tap_sync(late(), idle_timeout=0.01) as passed:
+                with pytest.raises(error) if error else nullcontext():
+                    accumulate_sync(sync)
+                assert [*passed] == [CUT, rest]
+            for read in (chunks, sync, body, passed):
+                assert read.snapshot().to_dict() == wanted
 
 
 def _comments() -> Iterator[bytes]:

@@ -29,6 +29,7 @@ _SLICE = 65536  # a larger feed is read in slices, so that its lines are not all
 _WASTE = 4 * _SLICE  # so many bytes are tried in vain, then the rest of a slice is read without an envelope
 _FEW = 8  # so many events make a try worth its cost
 _PART = 2048  # so many bytes are read without it where no envelope is expected
+_FIELDS = (b"\xef\xbb\xbfdata", b"data", b"event", b"id", b"retry")  # what an event stream begins with
 _DEFAULT_LIMITS = Limits()
 
 
@@ -468,7 +469,7 @@ class Accumulator:
         """Read a body that was no event stream: JSON on many lines, or something else altogether."""
         if _is_document(body):
             self._take_bare(body)
-        elif body.lstrip().startswith((b"{", b"[")) and _is_cut(body):
+        elif _is_cut(body):
             self._lost = True
             self._oddity = body
         else:
@@ -536,7 +537,9 @@ def _is_document(data: bytes) -> bool:
 
 
 def _is_cut(data: bytes) -> bool:
-    """Whether `data` is the beginning of a JSON document."""
+    """Whether `data` is the beginning of a JSON document, or of an event stream's first field."""
+    if not data.lstrip().startswith((b"{", b"[")):
+        return any(field.startswith(data) for field in _FIELDS)
     try:
         msgspec.json.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

@@ -76,23 +76,22 @@ class Session:
         """The next item, or `IdleTimeoutError` once no data event came for `idle_timeout` seconds."""
         import anyio
 
-        deadline = self._until(anyio.current_time())
-        with anyio.CancelScope(deadline=deadline):
-            item = await items.next()
-            if anyio.current_time() < deadline:  # a source that never waits cannot be interrupted
-                return item
+        now = anyio.current_time()
+        deadline = self._until(now)
+        if now < deadline:  # a source that never waits cannot be interrupted
+            with anyio.CancelScope(deadline=deadline):
+                return await items.next()
         raise self._idle()
 
     def reader_sync(self, items: SyncItems) -> Callable[[], Any]:
-        """As `reader`; a blocking read cannot be cut short, so the time is looked at once it returns."""
+        """As `reader`; a blocking read cannot be cut short, so the time is looked at before the next one."""
         return items.next if self._idle_timeout is None else partial(self._next_in_time_sync, items)
 
     def _next_in_time_sync(self, items: SyncItems) -> Any:
-        deadline = self._until(time.monotonic())
-        item = items.next()
-        if time.monotonic() > deadline:
+        now = time.monotonic()
+        if now >= self._until(now):
             raise self._idle()
-        return item
+        return items.next()
 
     def sign_of_life(self) -> None:
         """Where nothing is read any more, whatever comes restarts the idle time."""

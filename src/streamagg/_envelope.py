@@ -56,6 +56,7 @@ Deliver = Callable[[ChatCompletionChunk], None]
 _decode_text: Callable[[bytes], str] = msgspec.json.Decoder(str).decode
 
 _KEPT = (LAST, USAGE, LOGPROBS)
+_NOTHING = {LAST: b"0", USAGE: b"{}", INDEX: b"0", LOGPROBS: b"{}"}
 _MOST_BYTES = 16384
 """How long an event may be to make an envelope of: looking for holes costs several times its length."""
 _MOST_CHOICES = 64
@@ -72,7 +73,7 @@ class Envelope:
     """The bytes around the holes of a stream's events, and where what is in the holes goes."""
 
     __slots__ = (
-        *("head", "gaps", "end", "blank", "start", "stop", "cut", "holes", "bare", "steps", "kept", "weight"),
+        *("head", "gaps", "end", "blank", "start", "stop", "cut", "holes", "bare", "steps", "kept", "_lead"),
         *("choice", "text", "_texts", "text_at", "turns", "plain", "shares", "stamp"),
     )
 
@@ -102,8 +103,7 @@ class Envelope:
         self.turns = kinds.index(INDEX) if INDEX in kinds else None
         """In which hole the choice's index is, where choices take turns."""
         self.kept = tuple((place, hole.kind, hole.name) for place, hole in enumerate(holes) if hole.kind in _KEPT)
-        self.weight = len(pieces[-1]) + self.start - len(lead)
-        """What of an event's JSON stands around its holes, in bytes: with logprobs its length counts as size."""
+        self._lead = len(lead)
         self.choice = choice
         """The choice, where none take turns."""
         self.text = texts[choice]
@@ -114,6 +114,18 @@ class Envelope:
         """Makes the chunk that an event with these values is, where chunks are handed out."""
         self.shares = any(kind in (USAGE, LOGPROBS) for kind in kinds)
         """Whether what is merged is taken over as it is, so that a chunk needs its own."""
+
+    @property
+    def weight(self) -> int:
+        """What of an event's JSON stands around its holes, in bytes: with logprobs its length counts as size."""
+        return self.start - self._lead - self.cut - len(self.blank)
+
+    def shell(self) -> ChatCompletionChunk:
+        """What its events say beside their holes, read from one with nothing in them."""
+        nothing = [b"" if hole.reader.quotes else _NOTHING[hole.kind] for hole in self.holes]
+        ends = (*self.gaps, self.line_end[: len(self.line_end) - len(self.blank)])
+        event = self.head + b"".join(held + end for held, end in zip(nothing, ends, strict=True))
+        return _shell(decode_chunk(event[self._lead :]), self.holes[self.text_at].name)
 
     @property
     def line_end(self) -> bytes:
@@ -170,12 +182,11 @@ class Envelope:
 class Envelopes:
     """The envelope of one stream, and when it is worth making one."""
 
-    __slots__ = ("_envelope", "_hits", "_merger", "_misfits", "_shell", "_skip", "_wait", "noise", "ready")
+    __slots__ = ("_envelope", "_hits", "_merger", "_misfits", "_skip", "_wait", "noise", "ready")
 
     def __init__(self, merger: Merger) -> None:
         self._merger = merger
         self._envelope: Envelope | None = None
-        self._shell = b""
         self.noise = b""
         """The comment, with its blank line, that keeps the stream alive."""
         self._hits = 0
@@ -350,7 +361,6 @@ class Envelopes:
     def end(self) -> None:
         """Something came that the envelope does not know of."""
         self._envelope = None
-        self._shell = b""
         self.ready = False
 
     def learn(self, chunk: ChatCompletionChunk, data: bytes, lead: bytes, blank: bytes, *, handed_out: bool) -> None:
@@ -371,12 +381,9 @@ class Envelopes:
         envelope = self._envelope
         if envelope is not None and envelope.has(lead + data):  # it was cut in two, or stood alone
             return
-        try:
-            shell = _shell(chunk, place)
-        except UnicodeEncodeError:  # half a surrogate pair
-            self._put_off()
-            return
-        others = envelope.texts if envelope is not None and shell == self._shell else {}
+        others: dict[int, Text] = {}
+        if envelope is not None and _shell(chunk, place.name) == envelope.shell():
+            others = envelope.texts  # of choices that take turns
         if place.choice in others or len(others) >= _MOST_CHOICES:
             others = {}
         if envelope is not None and not others:
@@ -391,7 +398,7 @@ class Envelopes:
         if handed_out:
             made.stamp = stamp_of(chunk, made.holes)
         self._hits = self._misfits = 0
-        self._envelope, self._shell = made, shell
+        self._envelope = made
         self.ready = True
 
     def _put_off(self) -> None:
@@ -451,17 +458,17 @@ def _place(chunk: ChatCompletionChunk, merger: Merger) -> Place | None:
     return Place(choice.index, name, delta.tool_calls[0].index if delta.tool_calls else None) if name else None
 
 
-def _shell(chunk: ChatCompletionChunk, place: Place) -> bytes:
-    """What a chunk says beside its holes, and what only the first chunk decides."""
+def _shell(chunk: ChatCompletionChunk, name: str) -> ChatCompletionChunk:
+    """What a chunk whose text has this name says beside its holes, and what only the first chunk decides."""
     shell: ChatCompletionChunk = copied(chunk)
-    with_value(shell, TEXT, place.name, "")
+    with_value(shell, TEXT, name, "")
     with_value(shell, INDEX, "index", 0)
     with_value(shell, LOGPROBS, "logprobs", None)
     shell.id = shell.created = shell.model = None
     shell.usage = shell.obfuscation = shell.p = None
     shell.signature = shell.response_hash = None
     shell.extra = Extra((field, value) for field, value in chunk.extra.items() if isinstance(value, (dict, list)))
-    return msgspec.json.encode(shell)
+    return shell
 
 
 def _made(

@@ -24,6 +24,9 @@ from ._values import merge_object, replace
 UsageMode = Literal["auto", "sum", "last"]
 
 
+_NOTHING: dict[str, Any] = {}
+
+
 class UsageMerge:
     """Takes reports in order; `value()` is the usage so far, None before the first report."""
 
@@ -34,7 +37,7 @@ class UsageMerge:
             raise ValueError(f"usage must be 'auto', 'sum' or 'last', not {mode!r}")
         self._mode = mode
         self._stands: dict[str, Any] = {}
-        self._before: dict[str, Any] = {}
+        self._before = _NOTHING
         self._had_prompt = False
         self._running: CompletionUsage | None = None  # a running total's last report, not yet in `_stands`
 

@@ -232,7 +232,7 @@ def rows_of_line(line: bytes, folder: Path) -> list[Any]:
         (json.dumps({"body": HELLO.decode()}).encode().replace(b"Hel", b"H\\ud83dl"), "H\ufffdllo\né", None),
         (json.dumps({"body": HELLO.decode()}).encode().replace(b"Hel", b"H\xff\\ud83dl"), "H\ufffd\ufffdllo\né", None),
         (b'{"body":"\\ud83d\\u00"}', None, "DecodeError"),
-        (b"[" * 5000, None, "LimitError"),
+        (b"[" * 50, None, "IncompleteStreamError"),
         (b"nonsense", None, "DecodeError"),
         (b'"data: cut', None, "DecodeError"),
         (b'{"choices":5}', None, "DecodeError"),
@@ -245,6 +245,14 @@ def test_other_lines(line: Any, text: str | None, error: str | None, tmp_path: P
     first, second = rows_of(path)
     assert (first["text"], first["error"]) == (text, error)
     assert second["complete"]
+
+
+def test_a_line_that_nests_too_deep_is_a_row(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_bytes(lines(b"[" * 5000, b'{"body":' * 5000, {"body": HELLO.decode()}))
+    first, second, third = rows_of(tmp_path / "a.jsonl")
+    assert not first["complete"]
+    assert not second["complete"]
+    assert third["complete"]
 
 
 def test_lines_of_a_file_that_breaks_off(tmp_path: Path) -> None:
@@ -316,6 +324,15 @@ def test_chunks_in_a_file_that_breaks_off(tmp_path: Path) -> None:
     rows = rows_of(tmp_path / "a.jsonl.gz")
     assert [row["error"] for row in rows] == ["IncompleteStreamError", "IncompleteStreamError", "EOFError"]
     assert all(len(row["text"]) > 1000 for row in rows[:2])
+
+
+def test_a_long_window(tmp_path: Path) -> None:
+    """As `zstd --long=28` makes, which decompressors refuse unless told otherwise."""
+    long = {zstd.CompressionParameter.window_log: 28, zstd.CompressionParameter.enable_long_distance_matching: 1}
+    (tmp_path / "a.sse.zst").write_bytes(zstd.compress(HELLO * 3000, options=long))
+    compressor = zstd.ZstdCompressor(options=long)  # of a length that is not known before
+    (tmp_path / "b.sse.zst").write_bytes(compressor.compress(HELLO) + compressor.flush())
+    assert texts(rows_of(tmp_path)) == ["Hello\né"] * 2
 
 
 def test_an_empty_file_has_no_recordings_and_an_empty_body_is_one(tmp_path: Path) -> None:

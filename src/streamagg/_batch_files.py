@@ -9,7 +9,7 @@ import sys
 import zlib
 from collections.abc import Callable, Iterator
 from io import BufferedIOBase
-from typing import Literal, TypeVar
+from typing import Literal, TypeVar, cast
 
 import msgspec
 import pyarrow as pa
@@ -55,7 +55,8 @@ def opened(path: str) -> BufferedIOBase:
     if path.endswith(".gz"):
         return gzip.open(path)
     if path.endswith(".zst"):
-        return zstd.open(path, options={zstd.DecompressionParameter.window_log_max: _LONGEST_WINDOW})
+        options = {int(zstd.DecompressionParameter.window_log_max): _LONGEST_WINDOW}
+        return cast(BufferedIOBase, zstd.open(path, options=options))
     return open(path, "rb")
 
 

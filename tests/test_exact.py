@@ -34,7 +34,7 @@ COUNTS = [None, 0, 1, 5, 2.0]
 PIECES: list[dict[str, Any]] = [
     {"prompt_tokens": p, "completion_tokens": c, "total_tokens": t, **more}
     for p, c, t in itertools.product(COUNTS, [None, 0, 3, 4], [None, 0, 9])
-    for more in ({}, {"cost": 1.5}, {"k": {"n": 1, "s": "x"}}, {"k": 7})
+    for more in ({}, {"cost": 1.5}, {"k": {"n": 1, "s": "x"}}, {"k": {"m": 5, "long": "text"}}, {"k": 7})
 ]
 
 

@@ -10,10 +10,12 @@ from typing import Any
 
 import pytest
 
-from streamagg import Accumulator, LimitError, Limits, SSEDecoder
+from streamagg import Accumulator, CompletionUsage, LimitError, Limits, SSEDecoder
 from streamagg._limits import REPAIRS
 from streamagg._slots import Slots
+from streamagg._struct import Extra
 from streamagg._text import Text
+from streamagg._usage import UsageMerge
 from streamagg._values import weigh
 
 from .helpers import chunk, merged, sse
@@ -124,6 +126,41 @@ def test_indices_that_share_a_hash_are_none() -> None:
     assert hash(2**60) != hash(2**60 - 1 - step)
 
 
+def whole(n: int, **more: Any) -> CompletionUsage:
+    return CompletionUsage(**{"prompt_tokens": 5, "completion_tokens": n, "total_tokens": n + 5, **more})
+
+
+@pytest.mark.skipif(sys.gettrace() is not None, reason="counts steps with the hook that a tracer has taken")
+@pytest.mark.parametrize("mode", ["auto", "last"])
+def test_a_running_total_costs_nothing(mode: Any) -> None:
+    merge = UsageMerge(mode)
+    merge.add(whole(1), alone=False)
+    merge.add(whole(2), alone=False)
+    assert steps_of(lambda: merge.add(whole(3), alone=False)) < 30
+    assert steps_of(lambda: merge.add_all([whole(n) for n in range(3, 40)])) < 37 * 25
+    assert merge.add(whole(50), alone=False) == merge.add_all([whole(60)]) == 0
+    assert merge.value() == whole(60)
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"completion_tokens": None},
+        {"total_tokens": None},
+        {"cost": 1},
+        {"search_context_size": "x"},
+        {"extra": Extra({"k": 1})},
+    ],
+)
+def test_a_running_total_with_more_in_it_is_merged(odd: dict[str, Any]) -> None:
+    merge = UsageMerge()
+    for report in (whole(1), whole(2, **odd), whole(3)):
+        merge.add(report, alone=False)
+    said = merge.value()
+    assert said is not None
+    assert said == whole(3, **{name: value for name, value in odd.items() if value is not None})
+
+
 # ------------------------------------------------------------------ limits that were passed by, or too early
 
 
@@ -143,6 +180,11 @@ def test_many_fragments_of_one_item_are_one_item() -> None:
         {"index": 0, "type": "t"}, {"index": 0, "type": 5}, {"index": 0, "type": "u"}
     )  # it has no type by then
     assert len(merged(lost, limits=Limits(tool_calls=1))["choices"][0]["message"]["reasoning_details"]) == 1
+
+
+def test_items_without_an_index_are_no_others() -> None:
+    mixed = items({"text": "a"}, {"index": 0, "text": "b"}, {"text": "c"}, {"index": 0, "text": "d"})
+    assert len(merged(mixed, mixed, limits=Limits(tool_calls=1))["choices"][0]["message"]["reasoning_details"]) == 5
 
 
 def test_fragments_at_the_limit() -> None:

@@ -67,7 +67,7 @@ class Callee:
         """Whether this is the whole name so far; joins its pieces only where the length is the same."""
         return len(name) == self._name_size and name == self.name
 
-    def add(self, name: str | None, text: str | None, extra: dict[str, Any], note: Note | None) -> int:
+    def add(self, name: str | None, text: str | None, extra: dict[str, Any], note: Note) -> int:
         """Take a fragment; returns the size by which the call grew. A repeated equal name is kept once."""
         grown = 0
         if name is not None and self._name is None:
@@ -77,7 +77,7 @@ class Callee:
                 self._name.add(name)
                 self._name_size += len(name)
                 grown += len(name)
-            elif note is not None:
+            else:
                 note("tool_name_repeated")
         if text is not None:
             if self.text is None:

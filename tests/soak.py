@@ -167,9 +167,10 @@ class Soak:
     def wanted(self, part: Part, how: str, way: str) -> tuple[Any, str]:
         if how in ("whole", "cut"):
             return part.ended, part.error.__name__ if part.error else ""
-        if part.over is not None and way != "tap":  # which lets pass what follows
-            return part.read, part.over
-        return part.read, "ConnectionResetError" if how == "broken" else "cancelled"
+        stopped = "ConnectionResetError" if how == "broken" else "cancelled"
+        if way == "tap":  # which lets pass what follows, and takes whatever stopped it for the end
+            return part.ended, stopped
+        return part.read, stopped if part.over is None else part.over
 
     async def read(self, part: Part, how: str, way: str) -> tuple[Any, str]:
         """The response, as far as it came, and the error's name."""

@@ -62,7 +62,7 @@ def accumulate_sync(
     incomplete: IncompleteMode = "raise",
     idle_timeout: float | None = None,
 ) -> ChatCompletionResponse:
-    """`accumulate` for blocking sources. `idle_timeout` is looked at whenever a read returns."""
+    """`accumulate` for blocking sources. `idle_timeout` is looked at before each read; a late one counts."""
     if isinstance(source, (SyncChatCompletionStream, SyncChatCompletionTap)):
         for _ in source:
             pass

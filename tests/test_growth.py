@@ -73,6 +73,6 @@ def test_text_is_joined_ever_more_rarely() -> None:
     counted = Counted()
     for _ in range(100_000):
         counted.add("ab")
-    assert joins <= 350  # each adds a thirty-second part: 200,000 letters after some 16 * 32 alike
+    assert joins <= 750  # each adds a sixty-fourth part: 200,000 letters after some 6 * 128 alike
     assert counted.value() == "ab" * 100_000
     assert value() == ""

@@ -8,6 +8,7 @@ when strict, needs a repair) and raises then, with nothing changed; after that e
 from __future__ import annotations
 
 from collections.abc import Iterator
+from sys import intern
 from typing import Any
 
 from ._choice import ChoiceState
@@ -94,6 +95,9 @@ class Merger:
 
     def _add_fields(self, chunk: ChatCompletionChunk) -> None:
         """Merge what a chunk says beside its choices and usage."""
+        for name in _SHARED:
+            if value := getattr(chunk, name):
+                setattr(chunk, name, intern(value))
         if chunk.id and self.fields.get("id", chunk.id) not in ("", chunk.id):
             self._note("id_changed")
         else:
@@ -233,4 +237,6 @@ def usage_reports(chunk: ChatCompletionChunk) -> Iterator[CompletionUsage]:
         yield to_struct(CompletionUsage, report, ignore)
 
 
+_SHARED = ("model", "service_tier", "system_fingerprint")
+"""What thousands of open streams have in common: each such text is held once."""
 _NO_USAGE = CompletionUsage()  # `usage: {}` is none

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-_FEW = 8
+_FEW = 6
 _MANY = 16384
 _PER_FRAGMENT = 128
 """For so many characters of text one more fragment may wait; it costs some 60 bytes beside its own."""
@@ -24,7 +24,7 @@ class Text(Growing):
 
     A fragment of a few letters costs some 60 bytes as an object of its own, so a million of them
     would hold ten times their text; joining at every fragment would be quadratic. As many may wait
-    as cost half of what the joined text does: from 8 to 16,384 (1 MiB), so that each join adds a fixed part.
+    as cost half of what the joined text does: from 6 to 16,384 (1 MiB), so that each join adds a fixed part.
     """
 
     __slots__ = ("head", "tail", "wait")

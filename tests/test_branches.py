@@ -20,6 +20,8 @@ from streamagg import (
 )
 from streamagg._holes import _indices as indices
 from streamagg._holes import decode_chunk, holes_of
+from streamagg._lenient import ignore, to_struct
+from streamagg._slots import Callee
 
 from .helpers import chunk, merged, sse
 from .test_drivers import BODY, WANTED
@@ -75,6 +77,9 @@ def test_subclasses_of_plain_types() -> None:
     plain = chunk({"content": "a"}, finish="stop", usage={"prompt_tokens": "1"})
     odd: Any = OrderedDict({**plain, "choices": [OrderedDict({**plain["choices"][0], "delta": OrderedDict(content=Words("a"))})]})  # fmt: skip
     assert merged(odd) == merged(plain)
+    for cls in (dict, OrderedDict):
+        read = to_struct(ChatCompletionChunk, cls(id=Words("x")), ignore)
+        assert read == ChatCompletionChunk(id="x")
 
 
 def test_two_calls_in_one_fragment_need_no_repair() -> None:
@@ -94,6 +99,12 @@ def test_continuations_that_say_more_than_arguments() -> None:
     ):
         (call,) = merged(begun, rest)["choices"][0]["message"]["tool_calls"]
         assert call["function"] == {"name": "f", "arguments": '{"x":1}'}
+
+
+def test_an_empty_name_changes_none() -> None:
+    callee = Callee()
+    assert [callee.add(name, None, {}, None) for name in ("", "f", "", "f")] == [0, 1, 0, 0]
+    assert callee.name == "f"
 
 
 class TestEnvelopes:
@@ -117,7 +128,7 @@ class TestEnvelopes:
         assert [each.text for each in given] == ["w4", "w5"]
 
     def test_half_a_surrogate_pair_beside_the_text(self) -> None:
-        chunks = [chunk({"content": f"w{n}"}, model="\ud800", zz="\ud800") for n in range(5)]
+        chunks = [chunk({"content": f"w{n}"}, zz={"a": "\ud800"}) for n in range(5)]
         accumulator = Accumulator()
         for each in chunks:
             accumulator.feed(f"data: {json.dumps(each)}\n\n".encode())

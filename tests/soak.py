@@ -92,6 +92,8 @@ def parts_of(body: bytes, answer: Any, error: type[StreamAggError] | None, dice:
             done = reference.chunks_of(_whole(cut))[1]
         except ValueError:  # it cannot be read, which the reference leaves to the library
             continue
+        if ended[0] is None and not body.startswith(b"data:"):  # a cut may leave open what it is at all
+            continue
         over = "ProviderError" if read[1] is ProviderError else "" if done else None
         parts.append(Part(cut, *ended, read[0], over, cut.count(b"data:")))
     return parts

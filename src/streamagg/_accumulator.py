@@ -294,7 +294,7 @@ class Accumulator:
                     self._take_frame(item)
                 elif isinstance(item, StrayLine):
                     self._take_stray(item)
-                elif isinstance(item, StreamAggError):
+                elif isinstance(item, StreamAggError):  # pragma: no branch - there is no other kind
                     raise item
                 if self.done:
                     return

@@ -35,9 +35,6 @@ class Reads:
     def __init__(self, read: Any) -> None:
         self._read = read
 
-    def __aiter__(self) -> Reads:
-        return self
-
     async def __anext__(self) -> Any:
         if data := await self._read(READ_SIZE):
             return data
@@ -88,9 +85,6 @@ class PathItems:
         self._path = path
         self._file: Any = None
         self._items: Reads | None = None
-
-    def __aiter__(self) -> PathItems:
-        return self
 
     async def __anext__(self) -> Any:
         if self._items is None:

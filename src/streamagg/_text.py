@@ -16,7 +16,7 @@ class Growing:
     __slots__ = ()
 
     def value(self) -> Any:
-        raise NotImplementedError  # never run: every kind of growing value has its own
+        raise NotImplementedError  # pragma: no cover - every kind of growing value has its own
 
 
 class Text(Growing):

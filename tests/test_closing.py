@@ -322,12 +322,13 @@ class TestPlainAnswersAsObjects:
     """A completion is whole, whatever it comes as."""
 
     async def test_without_a_finish_reason(self) -> None:
-        answer = {"id": "x", "choices": [{"index": 0, "message": {"role": "assistant", "content": "Hello"}}]}
+        message = {"role": "assistant", "content": "Hello"}
+        answer = {"id": "x", "object": "chat.completion", "choices": [{"index": 0, "message": message}]}
         for source in (answer, [answer], json.dumps(answer), json.dumps(answer).encode()):
             assert accumulate_sync(source).text == "Hello"
             assert (await accumulate(source)).text == "Hello"
             with stream_sync(source) as chunks:
-                assert [each.text for each in chunks] == [""]
+                assert [each.text for each in chunks] == ["Hello"]
             assert chunks.complete
 
     def test_only_alone(self) -> None:

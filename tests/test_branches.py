@@ -103,7 +103,7 @@ def test_continuations_that_say_more_than_arguments() -> None:
 
 def test_an_empty_name_changes_none() -> None:
     callee = Callee()
-    assert [callee.add(name, None, {}, None) for name in ("", "f", "", "f")] == [0, 1, 0, 0]
+    assert [callee.add(name, None, {}, ignore) for name in ("", "f", "", "f")] == [0, 1, 0, 0]
     assert callee.name == "f"
 
 

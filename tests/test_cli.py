@@ -70,11 +70,12 @@ def test_nothing_that_a_server_says_acts_on_a_terminal(tmp_path: Path) -> None:
     failed.write_bytes(sse(CHUNKS[0], {"error": {"message": LIVE + "x" * 10**6, "type": LIVE, "code": LIVE}}))
     bad.write_bytes(b"data: " + (LIVE.replace("\r", "") + "{").encode() + b"\n\n")
     for arguments in (["--text", said], [said]):
-        seen = on_a_terminal(*arguments)
+        _, seen = on_a_terminal(*arguments)
         assert not live(seen)
         assert "\\u202e" in seen
-    assert on_a_terminal("--text", said).startswith("a\\u0000\\u0007\\u0008\\u001b]0;t")
-    assert on_a_terminal("--text", said).endswith("b\tc\n\n")
+    _, seen = on_a_terminal("--text", said)
+    assert seen.startswith("a\\u0000\\u0007\\u0008\\u001b]0;t")
+    assert seen.endswith("b\tc\n\n")
     for path, status in ((failed, 1), (bad, 2)):
         err = run(path)
         assert err[0] == status

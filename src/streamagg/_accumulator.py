@@ -271,12 +271,14 @@ class Accumulator:
             blank = None if self.watch is not None else b"\r" if part.endswith(b"\r\n") else b""
             self._take_all(sse.read(part), blank)
             left = left[len(part) :]
-        if not self.done and self._room >= 0 and (line := sse.open_line()) is not None:
+        if envelopes.ready and not self.done and self._room >= 0 and (line := sse.open_line()) is not None:
             self._flows, self._open_line = True, line
 
     def _end_of_part(self, data: bytes) -> int:
         """Where to stop reading the general way, to try an envelope again: after one event, or some."""
         start = 0 if self._envelopes.ready or self._envelopes.eager else _PART
+        if len(data) <= start:
+            return len(data)
         line_end = data.find(b"\n", start)
         boundary = b"\r\n\r\n" if data[line_end - 1 : line_end] == b"\r" else b"\n\n"
         end = data.find(boundary, max(line_end - 1, start))

@@ -146,8 +146,6 @@ def _fitting(value: Any) -> Any:
     """A value as its column can hold it: what a server may send goes beyond 64 bits and Unicode."""
     if isinstance(value, str):
         return value.encode("utf-8", "replace").decode()
-    if isinstance(value, (list, tuple)):
-        return type(value)(map(_fitting, value))
     if isinstance(value, (int, float)):
         return int(value) if -(2**63) <= value < 2**63 else None
     return value

@@ -250,7 +250,7 @@ def tell(run: Soak, took: float, memory: list[tuple[float, int]], streams: int) 
     slope = statistics.linear_regression(*zip(*steady, strict=True)).slope
     first_mib, last_mib = first / 2**20, last / 2**20
     print(f"memory: {first_mib:.1f} MiB in the first tenth, {last_mib:.1f} MiB in the last, {slope / 2**10:.1f} KiB/s")
-    if last > first * 1.1 + 8 * 2**20:
+    if last > first * 1.25 + 8 * 2**20:  # a short run is still filling what CPython keeps
         run.wrong.append(f"memory grew from {first:.0f} to {last:.0f} bytes")
 
 

@@ -44,5 +44,5 @@ class _Driven:
             self._passed()  # it waits from now on: what stops it now stops it here
             try:
                 resume, value = inner.send, (yield waits_for)
-            except BaseException as error:
+            except BaseException as error:  # whatever the loop throws in goes on to the one that waits
                 resume, value = inner.throw, error

@@ -38,7 +38,7 @@ def url(monkeypatch: pytest.MonkeyPatch, reported: Reported) -> Iterator[str]:
 async def bill_of(key: str, total: int) -> CompletionUsage:
     """The bill of a key, once it has come to so much: another thread writes it after the last byte is out."""
     with anyio.fail_after(10):
-        while (proxy.bills[key].total_tokens or 0) < total:  # noqa: ASYNC110
+        while (proxy.bills[key].total_tokens or 0) < total:  # noqa: ASYNC110 - of another thread
             await anyio.sleep(0.005)
     return proxy.bills[key]
 

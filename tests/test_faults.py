@@ -195,7 +195,7 @@ async def read(response: Any, **options: Any) -> Outcome:
             texts = [chunk.text async for chunk in chunks]
             whole = chunks.response()
             assert "".join(texts) == whole.text
-        except Exception as caught:
+        except Exception as caught:  # which one is what the test asks
             error = caught
         snapshot = chunks.snapshot()
     if isinstance(error, StreamAggError):

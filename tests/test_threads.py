@@ -31,7 +31,7 @@ def at_once(*actions: Callable[[], None]) -> None:
         barrier.wait()
         try:
             action()
-        except BaseException as error:
+        except BaseException as error:  # of a thread, for the test to look at
             raised.append(error)
 
     threads = [threading.Thread(target=run, args=(action,)) for action in actions]

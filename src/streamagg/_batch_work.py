@@ -53,7 +53,7 @@ def replaced(path: str, folder: str) -> Iterator[IO[bytes]]:
             file.flush()
             os.fsync(file.fileno())
         os.replace(written, path)
-    except BaseException:
+    except BaseException:  # an interrupt, too: no half a part stays
         with suppress(FileNotFoundError):
             os.unlink(written)
         raise

@@ -45,7 +45,7 @@ async def accumulate_all(
             results[place] = await _read(
                 source, usage=usage, strict=strict, limits=limits, incomplete=incomplete, idle_timeout=idle_timeout
             )
-        except Exception as error:
+        except Exception as error:  # stands in its place, as promised
             results[place] = error
         finally:
             free.release()
@@ -57,7 +57,7 @@ async def accumulate_all(
                 results.append(IncompleteStreamError("the source was cancelled"))  # until it came to something
                 tasks.start_soon(run, len(results) - 1, source)
                 await free.acquire()
-        except Exception as error:
+        except Exception as error:  # of `sources` itself: raised once the others have stopped
             failure = error
             tasks.cancel_scope.cancel()
     if failure is not None:

@@ -69,7 +69,7 @@ class AsyncItems:
         if self._owned and hasattr(self._items, "aclose"):
             try:
                 await self._items.aclose()
-            except Exception as error:
+            except Exception as error:  # told as a warning
                 _warn(error)
 
 
@@ -139,7 +139,7 @@ class SyncItems:
         if self._owned and hasattr(self._items, "close"):
             try:
                 self._items.close()
-            except Exception as error:
+            except Exception as error:  # told as a warning
                 _warn(error)
 
 

@@ -30,7 +30,7 @@ def stamp_of(chunk: ChatCompletionChunk, holes: Sequence[Hole]) -> Stamp:
     targets = [(level, hole.name) for level, hole in zip(levels, holes, strict=True)]
 
     def quick(row: Iterable[Any]) -> ChatCompletionChunk:
-        new = template.__copy__()
+        new: ChatCompletionChunk = template.__copy__()
         new.choices = [choice := template.choices[0].__copy__()]
         choice.delta = delta = choice.delta.__copy__()
         function = None
@@ -40,7 +40,7 @@ def stamp_of(chunk: ChatCompletionChunk, holes: Sequence[Hole]) -> Stamp:
         made = (new, choice, delta, function)
         for (level, name), value in zip(targets, row, strict=True):
             setattr(made[level], name, value)
-        return new  # type: ignore[no-any-return]
+        return new
 
     return quick
 

@@ -87,7 +87,7 @@ class ChatCompletionStream(Wrapped, AsyncIterator[ChatCompletionChunk]):
         except StreamAggError as error:
             self._error = error
             stop = True
-        except BaseException:
+        except BaseException:  # of the source, cancellation too: it passes once all is closed
             await self._close()
             raise
         if stop:
@@ -166,7 +166,7 @@ class SyncChatCompletionStream(Wrapped, Iterator[ChatCompletionChunk]):
         except StreamAggError as error:
             self._error = error
             stop = True
-        except BaseException:
+        except BaseException:  # of the source, cancellation too: it passes once all is closed
             self._close()
             raise
         if stop:

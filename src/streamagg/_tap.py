@@ -129,7 +129,7 @@ class ChatCompletionTap(_Tapped, AsyncIterator[Any]):
                 self._items = self._session.open(AsyncItems(self._source))
                 self._next = self._session.reader(self._items)
             item = await self._next()
-        except BaseException as error:
+        except BaseException as error:  # whatever ends the source, cancellation too: it passes on below
             self._end(error)
             await self.aclose()
             raise
@@ -164,7 +164,7 @@ class SyncChatCompletionTap(_Tapped, Iterator[Any]):
                 self._items = self._session.open(SyncItems(self._source))
                 self._next = self._session.reader_sync(self._items)
             item = self._next()
-        except BaseException as error:
+        except BaseException as error:  # whatever ends the source, cancellation too: it passes on below
             self._end(error)
             self.close()
             raise

@@ -70,7 +70,7 @@ class CompletionMiddleware:
             await self.app(scope, exchange.receive, exchange.send)
         except GeneratorExit:  # the coroutine is thrown away: nothing can be awaited any more
             raise
-        except BaseException as error:
+        except BaseException as error:  # of the app, cancellation too: it is reported, and passes
             await self._report(exchange, error)
             raise
         await self._report(exchange, None)
@@ -83,7 +83,7 @@ class CompletionMiddleware:
                     result = self._callback(completion)
                     if inspect.isawaitable(result):
                         await result
-        except Exception:
+        except Exception:  # the callback's: it must not break a response that was served
             _logger.exception("on_completion failed for %s", exchange.path)
 
 

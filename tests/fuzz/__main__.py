@@ -34,7 +34,7 @@ def main() -> None:
         unguided(target(options.target), options.runs, options.seconds, options.seed)
         return
     with atheris.instrument_imports(include=["streamagg"]):
-        import streamagg  # noqa: F401
+        import streamagg  # noqa: F401 - imported here, its code is watched
     with tempfile.TemporaryDirectory() as made:
         if options.keep is not None:
             options.keep.mkdir(parents=True, exist_ok=True)
@@ -67,7 +67,7 @@ def unguided(try_input: Any, runs: int, seconds: int, seed: int) -> None:
         data = random_input(dice, bodies)
         try:
             try_input(data)
-        except Exception:
+        except Exception:  # whatever it is: the input that led to it is told, and it is raised
             print(f"seed {seed}, run {run}: {data!r}")
             raise
         done += 1

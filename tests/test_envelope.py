@@ -11,7 +11,7 @@ from hypothesis import event, given
 from hypothesis import strategies as st
 
 from streamagg import Accumulator, ChatCompletionChunk, DecodeError, LimitError, Limits, StreamAggError
-from streamagg._envelope import Envelopes
+from streamagg._envelopes import Envelopes
 from streamagg._merge import Merger
 
 from . import shared

@@ -14,11 +14,12 @@ from typing import Any, NoReturn
 import msgspec
 
 from ._chunk import ChatCompletionChunk
-from ._envelope import Envelopes
+from ._envelopes import Envelopes
 from ._errors import DecodeError, IncompleteStreamError, LimitError, ProviderError, StreamAggError, beginning, quoted
-from ._lenient import Unreadable, ignore, parse
+from ._lenient import Unreadable
 from ._limits import REPAIRS, Limits
 from ._merge import Merger
+from ._payloads import bytes_of, documents, hint, is_answer, is_cut, is_document, is_error, is_event, shown
 from ._reader import Reader, Refusal, Sentinel
 from ._response import ChatCompletionResponse
 from ._sse import Frame, Item, SSEDecoder, StrayLine, fold
@@ -29,7 +30,6 @@ _SLICE = 65536  # a larger feed is read in slices, so that its lines are not all
 _WASTE = 4 * _SLICE  # so many bytes are tried in vain, then the rest of a slice is read without an envelope
 _FEW = 8  # so many events make a try worth its cost
 _PART = 2048  # so many bytes are read without it where no envelope is expected
-_FIELDS = (b"\xef\xbb\xbfdata", b"data", b"event", b"id", b"retry")  # what an event stream begins with
 _DEFAULT_LIMITS = Limits()
 
 
@@ -148,7 +148,7 @@ class Accumulator:
         if not isinstance(chunk, (bytes, str, dict, ChatCompletionChunk)):
             if hasattr(chunk, "chunk"):  # an event of the openai client's stream helper
                 chunk = chunk.chunk
-            elif _is_event(chunk):
+            elif is_event(chunk):
                 name = str(getattr(chunk, "event", None) or "").encode("utf-8", "replace")
                 chunk = chunk.data if chunk.data is not None else b""
         if isinstance(chunk, str):
@@ -301,7 +301,7 @@ class Accumulator:
                 if self.done:
                     return
         except Refusal as error:
-            raise self._refused(error, _bytes_of(item)) from error
+            raise self._refused(error, bytes_of(item)) from error
 
     def _take(self, data: bytes, blank: bytes | None = None) -> None:
         """Read and merge one event's data."""
@@ -309,7 +309,7 @@ class Accumulator:
         try:
             chunk = self._reader.read(data)
         except Refusal:
-            lines, whole = _documents(data)
+            lines, whole = documents(data)
             if not whole or len(lines) < 2:
                 raise
             self._hear("adjacent_data_lines")
@@ -349,7 +349,7 @@ class Accumulator:
             chunk, weight = self._reader.read_object(value)
             self._merge(chunk, b"", weight)
         except Refusal as error:
-            raise self._refused(error, _shown(value)) from error
+            raise self._refused(error, shown(value)) from error
 
     def _merge(self, chunk: ChatCompletionChunk | Sentinel, data: bytes, weight: int = 0) -> None:
         if type(chunk) is not ChatCompletionChunk:
@@ -361,7 +361,7 @@ class Accumulator:
         if chunk.choices is None and is_error(chunk.error):
             raise ProviderError(chunk.error)
         plain = self._merger.add(chunk, weight or len(data))
-        self._whole = self.events == 1 and chunk.object == "chat.completion" and _is_answer(chunk)
+        self._whole = self.events == 1 and chunk.object == "chat.completion" and is_answer(chunk)
         if self._heard:
             self._count_heard()
         if self.watch is not None:
@@ -402,9 +402,9 @@ class Accumulator:
             return False  # the event that stands open comes first
         elif line == b"[DONE]":
             self.done = True
-        elif line.startswith(b"error:") and _is_document(line[6:]):
+        elif line.startswith(b"error:") and is_document(line[6:]):
             self._take_error(line[6:])
-        elif line.startswith(b"{") and _is_document(line):
+        elif line.startswith(b"{") and is_document(line):
             self._take_bare(line)
         elif not stray.first or not line or (cut and self._bare):
             return False
@@ -427,7 +427,7 @@ class Accumulator:
         self.events += 1
         self._envelopes.end()
         chunk = self._reader.read(data)
-        whole = isinstance(chunk, ChatCompletionChunk) and _is_answer(chunk)
+        whole = isinstance(chunk, ChatCompletionChunk) and is_answer(chunk)
         if isinstance(chunk, ChatCompletionChunk) and not whole and not is_error(chunk.error):
             self._hear("bare_json_line")
             self._bare = True
@@ -457,7 +457,7 @@ class Accumulator:
 
     def _take_unterminated(self, frame: Frame) -> bool:
         """Read a last event whose blank line never came; returns whether all of it could be read."""
-        lines, whole = ([frame.data], True) if _is_document(frame.data) else _documents(frame.data)
+        lines, whole = ([frame.data], True) if is_document(frame.data) else documents(frame.data)
         if lines:
             self._hear("unterminated_event")
         if len(lines) > 1:
@@ -469,16 +469,16 @@ class Accumulator:
 
     def _take_body(self, body: bytes) -> None:
         """Read a body that was no event stream: JSON on many lines, or something else altogether."""
-        if _is_document(body):
+        if is_document(body):
             self._take_bare(body)
-        elif _is_cut(body):
+        elif is_cut(body):
             self._lost = True
             self._oddity = body
         else:
             raise Unreadable(f"neither an event stream nor JSON{self.origin()}")
 
     def _refused(self, error: Exception, data: bytes) -> DecodeError:
-        reason = str(error) + _hint(data)
+        reason = str(error) + hint(data)
         path = error.path if isinstance(error, Unreadable) else ""
         return DecodeError(reason, event=self.events, path=f"${path}", data=data)
 
@@ -492,7 +492,7 @@ class Accumulator:
         """What is missing, for the message of an `IncompleteStreamError`."""
         if not self._merger.began:
             if self._oddity:
-                shown = f"{quoted(beginning(self._oddity))}{_hint(self._oddity)}"
+                shown = f"{quoted(beginning(self._oddity))}{hint(self._oddity)}"
                 return f"the source had no chunk; it begins {shown}{self.origin()}"
             return f"the source {'ended without a chunk' if self.events else 'was empty'}{self.origin()}"
         where = "inside an event" if self._lost else "without [DONE]"
@@ -501,77 +501,3 @@ class Accumulator:
 
 def _overlapping() -> RuntimeError:
     return RuntimeError("two calls at once: an accumulator is for one thread at a time, each stream needs its own")
-
-
-def _hint(data: bytes) -> str:
-    """What common mistakes look like: `iter_lines()` drops the line ends that events need."""
-    if b"}data:" in data:
-        return "; were lines fed without their ends?"
-    if data.startswith(b"\x1f\x8b"):
-        return "; that is gzip: open it with gzip.open()"
-    return "; a str is a body: pass a pathlib.Path for a file" if data.endswith((b".sse", b".txt", b".jsonl")) else ""
-
-
-def is_error(value: Any) -> bool:
-    """Whether the `error` of a payload or a choice is one: an object or a string that is not empty."""
-    return isinstance(value, (dict, str)) and bool(value)
-
-
-def _is_event(value: Any) -> bool:
-    """Whether an object is a server-sent event that some other library parsed."""
-    return hasattr(value, "data") and not hasattr(value, "choices")
-
-
-def _is_answer(chunk: ChatCompletionChunk) -> bool:
-    """Whether what was read is a whole answer: messages, and no deltas."""
-    choices = chunk.choices or ()
-    return bool(choices) and all(choice.message is not None and choice.delta is None for choice in choices)
-
-
-def _is_document(data: bytes) -> bool:
-    """Whether `data` is one whole JSON object."""
-    try:
-        return isinstance(parse(data, ignore), dict)
-    except msgspec.DecodeError:
-        return False
-    except RecursionError:
-        return True  # the reader will say that it is too deep
-
-
-def _is_cut(data: bytes) -> bool:
-    """Whether `data` is the beginning of a JSON document, or of an event stream's first field."""
-    if not data.lstrip().startswith((b"{", b"[")):
-        return any(field.startswith(data) for field in _FIELDS)
-    try:
-        msgspec.json.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        return "truncated" in str(error)
-    return False
-
-
-def _documents(data: bytes) -> tuple[list[bytes], bool]:
-    """The leading lines of an event's data that are each a JSON object, up to `[DONE]`; and whether
-    they are all of it."""
-    lines: list[bytes] = []
-    for line in data.split(b"\n"):
-        if line.strip() == b"[DONE]":
-            return [*lines, line], True
-        if line.strip():
-            if not _is_document(line):
-                return lines, False
-            lines.append(line)
-    return lines, bool(lines)
-
-
-def _bytes_of(item: Item) -> bytes:
-    if isinstance(item, StrayLine):
-        return item.line
-    return item.data if isinstance(item, Frame) else item if isinstance(item, bytes) else b""
-
-
-def _shown(value: Any) -> bytes:
-    """An object for a message: as JSON where it has such, else by its type."""
-    try:
-        return msgspec.json.encode(value)
-    except (TypeError, ValueError, OverflowError, RecursionError):
-        return type(value).__name__.encode()

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any, TypeVar
 
-from ._accumulator import Accumulator, is_error
+from ._accumulator import Accumulator
 from ._choice import ChoiceState
 from ._chunk import ChatCompletionChunk, ChatCompletionChunkDelta
 from ._events import (
@@ -28,6 +28,7 @@ from ._events import (
 )
 from ._merge import numbered
 from ._message import ChatCompletionMessage, text_of, thinking_of
+from ._payloads import is_error
 from ._response import CompletionUsage
 from ._said import LEGACY, NOTHING, Source, brought_by, continues, finished, is_whole, known_of, said_by, written_in
 from ._slots import Slot

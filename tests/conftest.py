@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import gc
 import signal
 from collections.abc import Iterator
 from typing import Any
@@ -11,9 +11,10 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from . import shared
+from .effort import EXAMPLES
 
 settings.register_profile(
-    "ci", max_examples=int(os.environ.get("STREAMAGG_EXAMPLES", "300")), deadline=None, derandomize=True,
+    "ci", max_examples=EXAMPLES, deadline=None, derandomize=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )  # fmt: skip
 settings.load_profile("ci")
@@ -46,6 +47,12 @@ def server() -> Iterator[str]:
 
     with serve(make_app(read)) as address:
         yield address
+
+
+def pytest_collection_finish() -> None:
+    """What is imported by now stays: hundreds of tests collect garbage, and need not walk through all of it."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_report_header() -> str:

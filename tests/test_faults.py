@@ -32,6 +32,7 @@ from streamagg import (
 )
 from streamagg._session import Session
 
+from .effort import some
 from .faults import CHUNKED, FaultServer, Then, fault_server, framed, head, sized
 from .helpers import merged
 
@@ -232,14 +233,14 @@ async def read_one(client: str, url: str, **options: Any) -> Outcome:
 # ------------------------------------------------------------------ at every byte
 
 
-OFFSETS = range(len(BODY) + 1)
+OFFSETS = some(range(len(BODY) + 1))
 
 
 @clients
 async def test_closed_at_every_byte(faults: FaultServer, client: str, anyio_backend: Any) -> None:
     """A body that ends with its connection: nothing but its content tells that it was cut."""
     urls = [faults.url(head() + BODY[:offset], then=Then.CLOSE) for offset in OFFSETS]
-    for offset, outcome in enumerate(await read_all(client, urls)):
+    for offset, outcome in zip(OFFSETS, await read_all(client, urls), strict=True):
         expected = at_the_end(BODY[:offset])
         assert outcome.response == expected.response, offset
         assert type(outcome.error) is (type(None) if expected.complete else IncompleteStreamError), offset
@@ -252,8 +253,9 @@ async def test_closed_at_every_byte_of_chunked_encoding(faults: FaultServer, cli
     """Inside a frame, its length or its end: the client knows, and its error passes unless `[DONE]` came."""
     slices = [BODY[place : place + 50] for place in range(0, len(BODY), 50)]
     wire = framed(slices)
-    urls = [faults.url(CHUNKED + wire[:offset], then=Then.CLOSE) for offset in range(len(wire))]
-    for offset, outcome in enumerate(await read_all(client, urls)):
+    offsets = some(range(len(wire)))
+    urls = [faults.url(CHUNKED + wire[:offset], then=Then.CLOSE) for offset in offsets]
+    for offset, outcome in zip(offsets, await read_all(client, urls), strict=True):
         expected = whole_events(outcome.given)
         assert outcome.response == expected.response, offset
         assert BODY.startswith(outcome.given)
@@ -264,7 +266,7 @@ async def test_closed_at_every_byte_of_chunked_encoding(faults: FaultServer, cli
 @clients
 async def test_reset_at_every_byte(faults: FaultServer, client: str, anyio_backend: Any) -> None:
     urls = [faults.url(sized(BODY)[: -len(BODY) or None] + BODY[:offset], then=Then.RESET) for offset in OFFSETS]
-    for offset, outcome in enumerate(await read_all(client, urls)):
+    for offset, outcome in zip(OFFSETS, await read_all(client, urls), strict=True):
         expected = whole_events(outcome.given)
         assert outcome.response == expected.response, offset
         assert BODY.startswith(outcome.given)
@@ -275,7 +277,7 @@ async def test_reset_at_every_byte(faults: FaultServer, client: str, anyio_backe
 @clients
 async def test_stalled_at_every_byte(faults: FaultServer, client: str, anyio_backend: Any) -> None:
     urls = [faults.url(sized(BODY)[: -len(BODY) or None] + BODY[:offset], then=Then.STALL) for offset in OFFSETS]
-    for offset, outcome in enumerate(await read_all(client, urls, idle_timeout=0.3)):
+    for offset, outcome in zip(OFFSETS, await read_all(client, urls, idle_timeout=0.3), strict=True):
         expected = whole_events(BODY[:offset])
         assert outcome.response == expected.response, offset
         assert type(outcome.error) is (type(None) if expected.done else IdleTimeoutError), offset

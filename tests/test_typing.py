@@ -13,6 +13,12 @@ import streamagg
 TESTS = Path(__file__).parent
 
 
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What mypy knows of the standard library after the first run."""
+    return tmp_path_factory.mktemp("mypy")
+
+
 @pytest.mark.parametrize(
     "what",
     [
@@ -21,8 +27,8 @@ TESTS = Path(__file__).parent
     ],
     ids=["package", "users"],
 )
-def test_mypy(what: list[str], tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "mypy", "--strict", f"--cache-dir={tmp_path}", *what]
+def test_mypy(what: list[str], tmp_path: Path, cache: Path) -> None:
+    command = [sys.executable, "-m", "mypy", "--strict", f"--cache-dir={cache}", *what]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
 

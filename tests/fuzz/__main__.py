@@ -14,7 +14,6 @@ from typing import Any
 from . import TARGETS
 
 CORPUS = Path(__file__).parent / "corpus"
-LONGEST = 1024
 
 
 def main() -> None:
@@ -22,6 +21,7 @@ def main() -> None:
     parser.add_argument("target", choices=TARGETS)
     parser.add_argument("--runs", type=int, default=100_000, help="how many executions (100,000)")
     parser.add_argument("--seconds", type=int, default=0, help="stop after so many seconds all the same")
+    parser.add_argument("--longest", type=int, default=1024, help="bytes of an input (1,024)")
     parser.add_argument("--seed", type=int, default=0, help="0 takes another one each time")
     parser.add_argument(
         "--keep", type=Path, help="a directory for the inputs that reached something new, to go on from"
@@ -41,7 +41,7 @@ def main() -> None:
         arguments = [
             f"-runs={options.runs}",
             f"-max_total_time={options.seconds}",
-            f"-max_len={LONGEST}",
+            f"-max_len={options.longest}",
             "-print_final_stats=1",
             "-timeout=20",
         ]

@@ -249,19 +249,20 @@ class TestConnections:
 
 
 BREAKS: dict[str, type[Exception]] = {
-    "httpx": httpx.RemoteProtocolError,
-    "httpx-sse": httpx.RemoteProtocolError,
-    "aiohttp": aiohttp.ClientPayloadError,
-    "niquests": niquests.exceptions.ChunkedEncodingError,
+    "httpx": httpx.TransportError,
+    "httpx-sse": httpx.TransportError,
+    "aiohttp": aiohttp.ClientError,
+    "niquests": niquests.exceptions.RequestException,
     "openai, chunks": openai.APIConnectionError,
 }
 SYNC_BREAKS: dict[str, type[Exception]] = {
-    "httpx": httpx.RemoteProtocolError,
-    "requests": requests.exceptions.ChunkedEncodingError,
+    "httpx": httpx.TransportError,
+    "requests": requests.exceptions.RequestException,
     "urllib3": urllib3.exceptions.ProtocolError,
-    "niquests": niquests.exceptions.ChunkedEncodingError,
+    "niquests": niquests.exceptions.RequestException,
     "openai, chunks": openai.APIConnectionError,
 }
+"""What a client raises where its connection breaks: which of its errors is a matter of the moment."""
 
 
 class TestBrokenConnections:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
 from hypothesis import event, given
 from hypothesis import strategies as st
 
-from streamagg import Accumulator, ChatCompletionChunk, DecodeError, LimitError, Limits, StreamAggError
+from streamagg import Accumulator, ChatCompletionChunk, DecodeError, LimitError, Limits, ProviderError, StreamAggError
 from streamagg._envelopes import Envelopes
-from streamagg._merge import Merger
 
 from . import shared
 from .helpers import chunk, cut, slicings, sse, strip_nulls
@@ -99,27 +100,7 @@ VARIANTS = [
 ]  # fmt: skip
 
 
-class Counting(Envelopes):
-    """Counts what it takes."""
-
-    __slots__ = ("taken",)
-
-    def __init__(self, merger: Merger) -> None:
-        super().__init__(merger)
-        self.taken = 0
-
-    def take(self, data: bytes, deliver: Any) -> tuple[int, bytes]:
-        count, left = super().take(data, deliver)
-        self.taken += count
-        return count, left
-
-    def take_one(self, data: bytes, deliver: Any) -> bool:
-        fits = super().take_one(data, deliver)
-        self.taken += fits
-        return fits
-
-
-class Off(Counting):
+class Off(Envelopes):
     """Never makes one."""
 
     def learn(self, *args: Any, **kwargs: Any) -> None:
@@ -132,7 +113,7 @@ def push(slices: list[bytes], *, envelope: bool, hand_out: bool = False, **optio
     chunks: list[ChatCompletionChunk] = []
     if hand_out:
         accumulator.deliver = chunks.append
-    envelopes = (Counting if envelope else Off)(accumulator._merger)
+    envelopes = (Envelopes if envelope else Off)(accumulator._merger)
     accumulator._envelopes = envelopes
     problem: StreamAggError | None = None
     try:
@@ -143,7 +124,7 @@ def push(slices: list[bytes], *, envelope: bool, hand_out: bool = False, **optio
         problem, response = error, error.partial
     told = (type(problem), str(problem)) if problem else None
     plain = strip_nulls(response.to_dict()) if response is not None else None
-    return (plain, told, accumulator.complete, accumulator.events, dict(accumulator.repairs), chunks), envelopes.taken
+    return (plain, told, accumulator.complete, accumulator.events, dict(accumulator.repairs), chunks), envelopes.merged
 
 
 def by_event(body: bytes) -> list[bytes]:
@@ -160,7 +141,7 @@ def agree(body: bytes, **options: Any) -> int:
     for slices in (by_event(body), *slicings(body)):
         got, taken = push(slices, envelope=True, **options)
         assert got == wanted
-        assert push(slices, envelope=True, hand_out=True, **options) == (handed_out, taken)
+        assert push(slices, envelope=True, hand_out=True, **options)[0] == handed_out
         most = max(most, taken)
     return most
 
@@ -311,14 +292,95 @@ def test_memory_of_small_fragments_is_folded() -> None:
     assert accumulator.snapshot().text == "x" * 40_000  # type: ignore[union-attr]
 
 
-def test_errors_are_at_once() -> None:
-    """Nothing is put off: the slice that completes the bad event raises."""
+def lines(*texts: bytes) -> list[bytes]:
+    """Events that differ in their text, which are the slices of a stream."""
+    return [LINE % text + b"\n\n" for text in texts]
+
+
+def fed(slices: list[bytes]) -> Accumulator:
     accumulator = Accumulator()
-    for _ in range(5):
-        accumulator.feed(LINE % b"a" + b"\n\n")
-    with pytest.raises(DecodeError, match="event 6 "):
-        accumulator.feed(LINE % b'a"' + b"\n\n")
+    for piece in slices:
+        accumulator.feed(piece)
+    return accumulator
+
+
+LOOKS: dict[str, Callable[[Accumulator], Any]] = {
+    "snapshot": lambda accumulator: accumulator.snapshot(),
+    "complete": lambda accumulator: accumulator.complete,
+    "repairs": lambda accumulator: accumulator.repairs,
+    "at once": lambda accumulator: accumulator.at_once(),
+    "nothing": lambda accumulator: None,
+}
+
+
+@pytest.mark.parametrize("look", LOOKS)
+@pytest.mark.parametrize("after", [0, 3, 100])
+def test_an_error_inside_is_that_of_its_event(look: str, after: int) -> None:
+    """However late it shows: what came before it is merged, what came after it is not."""
+    accumulator = fed(lines(*[b"a"] * 5))
+    with pytest.raises(DecodeError, match="event 6 ") as caught:
+        for piece in lines(b'a"', *[b"b"] * after):
+            accumulator.feed(piece)
+        LOOKS[look](accumulator)
+        accumulator.feed(LINE % b"b" + b"\n\n: another line")
+    assert caught.value.partial == accumulator.snapshot()
     assert accumulator.snapshot().text == "aaaaa"  # type: ignore[union-attr]
+    assert (accumulator.events, accumulator.complete) == (6, False)
+    with pytest.raises(DecodeError, match="event 6 "):
+        accumulator.finish()
+
+
+def test_an_error_inside_shows_before_64_more_events() -> None:
+    accumulator = fed(lines(*[b"text that is long enough"] * 1000))
+    with pytest.raises(DecodeError, match="event 1001 "):
+        for piece in lines(b'a"', *[b"b"] * 64):
+            accumulator.feed(piece)
+
+
+def test_an_error_inside_is_at_once_where_chunks_are_handed_out() -> None:
+    accumulator, given = Accumulator(), list[ChatCompletionChunk]()
+    accumulator.deliver = given.append
+    for piece in lines(*[b"a"] * 20):
+        accumulator.feed(piece)
+    with pytest.raises(DecodeError, match="event 21 "):
+        accumulator.feed(lines(b'a"')[0])
+    assert [chunk.text for chunk in given] == ["a"] * 20
+
+
+@pytest.mark.parametrize("ending", [b'data: {"error":{"message":"no"}}\n\n', b"data: [DONE]\n\n"])
+def test_what_is_not_inside_is_at_once(ending: bytes) -> None:
+    """An error that the server tells, and the end, never wait."""
+    accumulator = fed(lines(*[b"a"] * 20))
+    with suppress(ProviderError):
+        accumulator.feed(ending)
+    assert accumulator.done or accumulator._error is not None
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_what_is_seen_is_all_that_came(look: str) -> None:
+    accumulator = fed(lines(*(b"%d," % n for n in range(500))))
+    for n in range(500, 520):
+        accumulator.feed(lines(b"%d," % n)[0])
+        LOOKS[look](accumulator)
+        assert accumulator.events == n + 1
+    assert accumulator.snapshot().text == "".join(f"{n}," for n in range(520))  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    "inside",
+    [b'a","role":"tool', b"\xff", b"\\ud83d", b'x"},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n', b"\x01", b'"'],
+)
+def test_an_event_that_is_another_after_all(inside: bytes) -> None:
+    """It is read as itself, in its place, though those around it were taken together."""
+    agree(b"".join(lines(*[b"a"] * 20, inside, *[b"b"] * 30)) + b"data: [DONE]\n\n")
+
+
+def test_a_chunk_added_comes_after_what_was_fed() -> None:
+    accumulator = fed(lines(*[b"a"] * 9))
+    accumulator.add(chunk({"content": "b"}))
+    for piece in lines(b"c", b"d"):
+        accumulator.feed(piece)
+    assert accumulator.snapshot().text == "aaaaaaaaabcd"  # type: ignore[union-attr]
 
 
 def test_servers_that_never_repeat_are_not_tried_for_ever() -> None:

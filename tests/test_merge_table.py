@@ -218,6 +218,11 @@ class TestMessages:
     def test_the_delta_is_read_first(self) -> None:
         assert self.message({"delta": {"content": "a"}, "message": {"content": "b"}})["content"] == "a"
 
+    def test_what_is_empty_beside_it_stays(self) -> None:
+        silent = {"vendor": [], "role": "assistant"}
+        assert self.message({"delta": silent, "message": {}}) == silent
+        assert self.message({"delta": silent}, {"message": {"x": 1}}) == {**silent, "x": 1}
+
     def test_its_calls_have_no_index(self) -> None:
         call = {"index": 0, "id": "i", "function": {"name": "f", "arguments": "{}"}}
         assert self.message({"message": {"tool_calls": [call]}})["tool_calls"] == [

@@ -32,6 +32,7 @@ def ticking() -> StreamClock:
 def timed(items: list[Any]) -> Timing:
     """Push items as a driver does: item n, counted from 1, arrives at second n."""
     accumulator, clock = Accumulator(), ticking()
+    accumulator.at_once()
     clock.start()
     for item in items:
         try:
@@ -49,6 +50,7 @@ def timed(items: list[Any]) -> Timing:
 def literal(items: list[Any]) -> Timing:
     """The same, seen from outside: a snapshot after each item, and a count of the chunks handed out."""
     accumulator = Accumulator()
+    accumulator.at_once()
     chunks: list[Any] = []
     accumulator.deliver = chunks.append
     times: dict[str, float] = {}
@@ -127,6 +129,7 @@ def test_one_look_at_the_clock_for_each_item() -> None:
         return float(looks)
 
     accumulator, times = Accumulator(), StreamClock(clock)
+    accumulator.at_once()
     times.start()
     times.start()
     assert looks == 1
@@ -139,6 +142,7 @@ def test_one_look_at_the_clock_for_each_item() -> None:
 
 def test_without_a_start_time_runs_from_the_first_item() -> None:
     accumulator, clock = Accumulator(), ticking()
+    accumulator.at_once()
     assert clock.timing == Timing()
     accumulator.feed(b": hi\n\n")
     clock.read(accumulator)

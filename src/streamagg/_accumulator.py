@@ -48,8 +48,6 @@ class Accumulator:
     """
 
     def __init__(self, *, usage: UsageMode = "auto", strict: bool = False, limits: Limits = _DEFAULT_LIMITS) -> None:
-        self.events: int = 0
-        """How many payloads were read: data events, bare JSON lines, added chunks."""
         self.passed: int = 0
         """How many of these were no chunks: blank, passed over, `[DONE]`."""
         self.done: bool = False
@@ -61,6 +59,7 @@ class Accumulator:
         self.origin: Callable[[], str] = str
         """Gives the end of the message about input without a chunk: what is known of where it came from."""
         self._busy = False  # a call is under way
+        self._events = 0  # those that the general path read
         self._limits = limits
         self._strict = strict
         self._repairs: dict[str, int] = {}
@@ -76,7 +75,7 @@ class Accumulator:
         self._open_line = b""
         self._room = -1  # up to this size a slice, and the line open before it, pass no limit
         if limits.event_bytes >= 2 * _SLICE:
-            self._room = limits.response_size - 2 * _SLICE
+            self._room = limits.response_size - 5 * _SLICE  # what is open, what comes, and what waits to be merged
         self._lost: bool = False  # input ended inside an event
         self._whole: bool = False  # a plain JSON body, not a stream
         self._bare = False  # chunks stand on lines of their own, without `data:`
@@ -90,7 +89,9 @@ class Accumulator:
         """Take the next slice of the body: of any length, cut anywhere. Returns nothing.
 
         After `[DONE]` further input is ignored; after `finish` it is a `RuntimeError`. Raises
-        `DecodeError`, `ProviderError` or `LimitError` as soon as the event that causes it is whole.
+        `DecodeError`, `ProviderError` or `LimitError` as soon as the event that causes it is whole; but where an event
+        begins and ends as those before it did, what is wrong in between may show at one of the next 64 or at the end,
+        under its own number and with the same partial.
         """
         if type(data) is not bytes:
             if not isinstance(data, (bytes, bytearray, memoryview, str)):
@@ -106,13 +107,11 @@ class Accumulator:
                     if data == self._envelopes.noise:
                         return
                     if self._envelopes.take_one(data, self.deliver):
-                        self.events += 1
                         return
                 if self._envelopes.ready and b"\n" in data:
-                    taken, data = self._envelopes.take(self._open_line + data, self.deliver)
-                    self.events += taken
+                    data = self._envelopes.take(self._open_line + data, self.deliver)
                     self._open_line = b""
-                    if taken and b"\n" not in data and b"\r" not in data:
+                    if b"\n" not in data and b"\r" not in data:
                         self._open_line = data
                         return
             elif (self.done or self._finished or self._error is not None) and not self._open():
@@ -142,6 +141,7 @@ class Accumulator:
             self._busy = False
 
     def _add(self, chunk: Any) -> None:
+        self._settle()
         if not self._open():
             return
         name = b""
@@ -178,6 +178,7 @@ class Accumulator:
             self._busy = False
 
     def _finish(self) -> ChatCompletionResponse:
+        self._settle()
         if self._error is not None:
             raise self._error
         try:
@@ -203,14 +204,21 @@ class Accumulator:
         """The response so far, which nothing that follows changes; None before the first chunk."""
         self._begin()
         try:
+            self._settle()
             return self._built(final=False)
         finally:
             self._busy = False
 
     @property
+    def events(self) -> int:
+        """How many payloads were read: data events, bare JSON lines, added chunks."""
+        return self._events + self._envelopes.taken
+
+    @property
     def complete(self) -> bool:
         """Whether the stream would be complete if it ended after the last event: `[DONE]` came, or every
         choice has a finish reason, or the body was a plain JSON answer."""
+        self._look()
         if self._error is not None or not self._merger.began:
             return False
         return self.done or (not self._lost and (self._whole or self._merger.finished()))
@@ -218,6 +226,7 @@ class Accumulator:
     @property
     def repairs(self) -> Mapping[str, int]:
         """What was odd about the stream: how often each kind of `REPAIRS` was needed."""
+        self._look()
         return MappingProxyType(self._repairs)
 
     # ------------------------------------------------------------------ reading
@@ -229,6 +238,26 @@ class Accumulator:
             self._busy = True
         else:
             raise _overlapping()
+
+    def at_once(self) -> None:
+        """From now on every event is merged as soon as it is whole: for who looks at the state after each read."""
+        self._envelopes.at_once = True
+        self._settle()
+
+    def _settle(self) -> None:
+        """Merge what the envelope holds back. An error in it is what the next call raises."""
+        if not self._envelopes.settle(self.deliver):
+            try:
+                self._take_slice(b"")
+            except StreamAggError as error:
+                self._failed(error)
+
+    def _look(self) -> None:
+        """Somebody looks at the state from outside: it is that of all that came, but in the middle of a call."""
+        if not self._busy:
+            self._busy = True
+            self._settle()
+            self._busy = False
 
     def _built(self, *, final: bool) -> ChatCompletionResponse | None:
         response = self._merger.response(final=final)
@@ -256,17 +285,23 @@ class Accumulator:
         """Read a slice: by the envelope as far as that fits, and an event or a few at a time the general way."""
         sse, envelopes, left = self._sse, self._envelopes, data
         self._flows = False
+        fits = envelopes.settle(self.deliver)
+        if not fits:
+            left, self._open_line = envelopes.spilled() + self._open_line + data, b""
         if self._open_line:
             sse.hold(self._open_line)
             self._open_line = b""
         wasted = 0
         while left and not self.done:
-            if envelopes.ready and wasted < _WASTE and self._merger.size <= self._room:
+            if fits and envelopes.ready and wasted < _WASTE and self._merger.size <= self._room:
                 line = sse.open_line()
                 if line is not None:
-                    taken, left = envelopes.take(line + left, self.deliver)
-                    self.events += taken
-                    wasted += len(left) if taken < _FEW else 0
+                    before = envelopes.taken
+                    left = envelopes.take(line + left, self.deliver)
+                    wasted += len(left) if envelopes.taken < before + _FEW else 0
+                    if left and not envelopes.settle(self.deliver):
+                        left = envelopes.spilled() + left
+            fits = True
             part = left[: self._end_of_part(left)]
             blank = None if self.watch is not None else b"\r" if part.endswith(b"\r\n") else b""
             self._take_all(sse.read(part), blank)
@@ -305,7 +340,7 @@ class Accumulator:
 
     def _take(self, data: bytes, blank: bytes | None = None) -> None:
         """Read and merge one event's data."""
-        self.events += 1
+        self._events += 1
         try:
             chunk = self._reader.read(data)
         except Refusal:
@@ -313,7 +348,7 @@ class Accumulator:
             if not whole or len(lines) < 2:
                 raise
             self._hear("adjacent_data_lines")
-            self.events -= 1
+            self._events -= 1
             self._take_all(lines)
         else:
             self._merge(chunk, data)
@@ -331,7 +366,7 @@ class Accumulator:
 
     def _take_error(self, data: bytes) -> None:
         """An event named `error` (Groq), or a line `error: {...}` (GPUStack)."""
-        self.events += 1
+        self._events += 1
         self._envelopes.end()
         try:
             plain = self._reader.parse(data, self._hear)
@@ -343,7 +378,7 @@ class Accumulator:
         raise ProviderError((isinstance(plain, dict) and plain.get("error")) or plain)
 
     def _take_object(self, value: Any) -> None:
-        self.events += 1
+        self._events += 1
         self._envelopes.end()
         try:
             chunk, weight = self._reader.read_object(value)
@@ -409,7 +444,7 @@ class Accumulator:
         elif not stray.first or not line or (cut and self._bare):
             return False
         elif self._bare:
-            self.events += 1
+            self._events += 1
             raise Unreadable("expected an object, as on the lines before")
         else:
             self._keep(stray.line)
@@ -424,7 +459,7 @@ class Accumulator:
 
     def _take_bare(self, data: bytes) -> None:
         """A JSON document of its own: a plain answer, an error, or one chunk of many (NDJSON)."""
-        self.events += 1
+        self._events += 1
         self._envelopes.end()
         chunk = self._reader.read(data)
         whole = isinstance(chunk, ChatCompletionChunk) and is_answer(chunk)
@@ -483,10 +518,13 @@ class Accumulator:
         return DecodeError(reason, event=self.events, path=f"${path}", data=data)
 
     def _fail(self, error: StreamAggError) -> NoReturn:
+        self._failed(error)
+        raise error
+
+    def _failed(self, error: StreamAggError) -> None:
         self._error = error
         self._flows = False
         error.partial = self._built(final=False)
-        raise error
 
     def _why(self) -> str:
         """What is missing, for the message of an `IncompleteStreamError`."""

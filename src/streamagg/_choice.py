@@ -9,7 +9,7 @@ from ._message import ChatCompletionAudio, ChatCompletionMessage
 from ._response import ChatCompletionChoice, ChatCompletionLogProbs
 from ._rules import OF_CHOICE, OF_DELTA, Fields, append, content, other, other_of_delta, split
 from ._slots import Callee, Slot, Slots, function_of
-from ._struct import copied
+from ._struct import NO_EXTRA, Extra, copied
 from ._text import Text
 from ._values import replace, taken, weigh
 
@@ -161,6 +161,7 @@ class ChoiceState:
         known = split(self.delta, ChatCompletionMessage)
         if (message := self.message) is not None:  # the deltas brought nothing, or their role alone
             said = {name: copied(getattr(message, name)) for name in message.__struct_fields__}
+            said["extra"] = Extra({**known.get("extra", NO_EXTRA), **said["extra"]}) or NO_EXTRA
             known.update((name, value) for name, value in said.items() if value is not None)
             return ChatCompletionMessage(**known)
         if self.calls is not None:

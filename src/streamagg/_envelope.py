@@ -15,7 +15,11 @@ again would change nothing: `place_of` refuses chunks of which that is not so.
 
 Why it is quick. Many events are split, checked and decoded at a time, by a handful of calls that
 cost no more for each event than copying it: their middles, put back between the pieces, must give
-the very bytes that came.
+the very bytes that came. The middles of a few events wait until there are many, or somebody looks.
+
+Why they may wait. Nobody sees the state without their being merged first, and before anything else is
+read or merged, so it is the same state. Of one that does not fit after all, the general path reads that
+event and what came after it, from the very bytes, and an error is that of this event's number.
 
 What ends it (`_envelopes`). A chunk read by the general path that differs in more than what is in the holes; so does
 anything else that the general path sees between two events. An event that does not fit, or is not
@@ -36,6 +40,7 @@ from ._holes import (
     USAGE,
     Hole,
     decode_chunk,
+    decode_string,
     holes_of,
     strings,
     text_name,
@@ -51,13 +56,16 @@ _NOTHING = {LAST: b"0", USAGE: b"{}", INDEX: b"0", LOGPROBS: b"{}"}
 _MOST_BYTES = 16384
 """How long an event may be to make an envelope of: looking for holes costs several times its length."""
 
+_MOST_BETWEEN = 2048
+"""How much may stand between the first piece and the last of an event that waits to be read."""
+
 
 class Envelope:
     """The bytes around the holes of a stream's events, and where what is in the holes goes."""
 
     __slots__ = (
-        *("head", "gaps", "end", "blank", "start", "stop", "cut", "holes", "bare", "steps", "kept", "_lead"),
-        *("choice", "text", "_texts", "text_at", "turns", "plain", "shares", "stamp"),
+        *("head", "gaps", "end", "blank", "start", "stop", "cut", "shortest", "twice", "longest"),
+        *("holes", "bare", "steps", "kept", "choice", "text", "text_at", "turns", "shares", "stamp", "_lead", "_texts"),
     )
 
     def __init__(
@@ -72,6 +80,11 @@ class Envelope:
         self.stop = -len(self.end)
         self.cut = self.stop + len(blank) + 2
         """Where the middle ends in a line that was split off at its LF."""
+        self.shortest = self.start - self.stop
+        self.twice = 2 * self.shortest
+        """Of so many bytes and more there may be two."""
+        self.longest = self.shortest + _MOST_BETWEEN
+        """Of an event that may wait to be read."""
         self.holes = tuple(holes)
         kinds = [hole.kind for hole in holes]
         self.bare = not all(hole.reader.quotes for hole in holes)
@@ -79,9 +92,8 @@ class Envelope:
         self.steps = tuple(
             (end, len(end), hole.reader.one, hole.reader.quotes)
             for end, hole in zip((*self.gaps, self.end), holes, strict=True)
-            if len(holes) > 1
         )
-        """How to read one event, hole by hole; of a lone text more is known."""
+        """How to read one event, hole by hole."""
         self.text_at = kinds.index(TEXT)
         self.turns = kinds.index(INDEX) if INDEX in kinds else None
         """In which hole the choice's index is, where choices take turns."""
@@ -91,8 +103,6 @@ class Envelope:
         """The choice, where none take turns."""
         self.text = texts[choice]
         self._texts = texts if len(texts) > 1 else None
-        self.plain = self.text if len(holes) == 1 else None
-        """The text, where it is all that there is in the hole."""
         self.stamp: Stamp | None = None
         """Makes the chunk that an event with these values is, where chunks are handed out."""
         self.shares = any(kind in (USAGE, LOGPROBS) for kind in kinds)
@@ -129,16 +139,16 @@ class Envelope:
     def reads(self, middle: bytes) -> bool:
         """Whether the holes can be read, of one event."""
         try:
-            self.read_one(self.head + middle + self.end) if self.steps else strings([middle])
+            self.read([middle])
         except (ValueError, RecursionError):
             return False
         return True
 
     def read(self, middles: list[bytes]) -> list[Any]:
         """The values in the holes, a column for each; a ValueError where a middle does not fit."""
-        if self.plain is not None:
+        if not self.gaps:
             return [strings(middles)]
-        if self.bare and b"\r" in b"".join(middles):
+        if self.bare and (b"\r" in (joined := b"".join(middles)) or b"\n" in joined):
             raise ValueError("more than a line")
         columns: list[Any] = [middles]
         for gap in self.gaps:
@@ -149,10 +159,13 @@ class Envelope:
         return values
 
     def read_one(self, event: bytes) -> list[Any]:
-        """The values in the holes of one whole event that has the first piece and the last."""
-        place, values = self.start, []
+        """As `read`, of one whole event that has the first piece and the last: in a fifth of the time."""
+        place = self.start
+        if not self.gaps:
+            return [decode_string(event[place - 1 : self.stop + 1])]
         if self.bare and (event.find(b"\n", place, self.stop) >= 0 or event.find(b"\r", place, self.stop) >= 0):
             raise ValueError("more than a line")
+        values = []
         for gap, size, read, quotes in self.steps:
             end = event.index(gap, place)
             values.append(read(event[place - quotes : end + quotes]))

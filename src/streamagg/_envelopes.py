@@ -9,8 +9,6 @@ from collections.abc import Callable
 from itertools import repeat, takewhile
 from typing import Any
 
-import msgspec
-
 from ._chunk import ChatCompletionChunk
 from ._envelope import Envelope, make, place_of, shell
 from ._holes import LAST, USAGE
@@ -21,8 +19,10 @@ from ._text import Text
 
 Deliver = Callable[[ChatCompletionChunk], None]
 
-_decode_text: Callable[[bytes], str] = msgspec.json.Decoder(str).decode
-
+_FEW = 6
+_MANY = 64
+_PER_EVENT = 128
+"""For so many characters of a response one more event may wait to be read: it costs some 60 bytes beside its own."""
 _MOST_CHOICES = 64
 """How many choices may take turns."""
 _WORTH = 4
@@ -36,13 +36,23 @@ _MISFITS = 4
 class Envelopes:
     """The envelope of one stream, and when it is worth making one."""
 
-    __slots__ = ("_envelope", "_hits", "_merger", "_misfits", "_skip", "_wait", "noise", "ready")
+    __slots__ = (
+        *("_envelope", "_held", "_hits", "_longest", "_merger", "_misfits", "_most", "_skip", "_spilled", "_wait"),
+        *("at_once", "merged", "noise", "ready"),
+    )
 
     def __init__(self, merger: Merger) -> None:
         self._merger = merger
         self._envelope: Envelope | None = None
+        self.at_once = False
+        """Whether nothing may be held back."""
+        self.merged = 0
+        """How many events were merged."""
         self.noise = b""
         """The comment, with its blank line, that keeps the stream alive."""
+        self._held: list[bytes] = []  # the middles of events that wait to be read together
+        self._most = _FEW  # so many may wait
+        self._spilled = b""  # the events of which the first does not fit after all
         self._hits = 0
         self._wait = 1
         self._skip = 0
@@ -55,68 +65,95 @@ class Envelopes:
         """Whether the next chunk may well make an envelope."""
         return not self._skip and self._misfits < _MISFITS
 
+    @property
+    def taken(self) -> int:
+        """How many events were taken, merged or not."""
+        return self.merged + len(self._held)
+
     # ------------------------------------------------------------------ taking events
 
     def take_one(self, data: bytes, deliver: Deliver | None) -> bool:
-        """Merge a slice that is just one event, as many servers send them; returns whether it was.
+        """Take a slice that is just one event, as many servers send them; returns whether it was.
 
         As `take`, for input that stands between two events.
         """
         envelope = self._envelope
         if envelope is None or not (data.startswith(envelope.head) and data.endswith(envelope.end)):
             return False
-        if deliver is not None and envelope.stamp is None:
+        size = len(data)
+        if not envelope.shortest <= size <= envelope.longest:
             return False
-        waiting = envelope.plain
-        try:
-            if waiting is None:
-                values = envelope.read_one(data)
-                self._merge_one(envelope, values, len(data) - envelope.start + envelope.stop)
-                if deliver is not None and envelope.stamp is not None:
-                    deliver(envelope.stamp(envelope.read_one(data) if envelope.shares else values))
-                return True
-            text = _decode_text(data[envelope.start - 1 : envelope.stop + 1])
-        except (ValueError, RecursionError):
+        if size >= envelope.twice and data.find(b"\n", envelope.start, envelope.stop) >= 0:
             return False
-        if deliver is not None and envelope.stamp is not None:
-            deliver(envelope.stamp((text,)))
-        tail = waiting.tail
-        tail.append(text)
-        self._merger.size += len(text)
-        self._hits += 1
-        if len(tail) >= waiting.wait:
-            waiting.fold()
+        if deliver is not None or self.at_once:
+            return self._take_now(envelope, data, deliver)
+        if len(self._held) >= self._most and not self.settle(None):
+            return False
+        self._held.append(data[envelope.start : envelope.stop])
         return True
 
-    def take(self, data: bytes, deliver: Deliver | None) -> tuple[int, bytes]:
-        """Merge the events that fit, from the first byte on, up to one that does not.
+    def _take_now(self, envelope: Envelope, data: bytes, deliver: Deliver | None) -> bool:
+        """Merge one event at once. Returns whether it fits."""
+        if deliver is not None and envelope.stamp is None:
+            return False
+        try:
+            values = envelope.read_one(data)
+            again = envelope.read_one(data) if deliver is not None and envelope.shares else values
+        except (ValueError, RecursionError):
+            return False
+        self._merge_one(envelope, values, len(data) - envelope.shortest)
+        self.merged += 1
+        if deliver is not None and envelope.stamp is not None:
+            deliver(envelope.stamp(again))
+        return True
 
-        The bytes must begin between two events. Returns how many events were merged, and the bytes
-        that are left, where comments that stood before may be gone.
+    def take(self, data: bytes, deliver: Deliver | None) -> bytes:
+        """Take the events that fit, from the first byte on, up to one that does not.
+
+        The bytes must begin between two events. Returns those that are left, where comments that stood
+        before may be gone.
         """
         envelope = self._envelope
-        if envelope is None or not data.startswith((envelope.head, b":")):
-            return 0, data
+        if envelope is None or self._spilled or not data.startswith((envelope.head, b":")):
+            return data
         if deliver is not None and envelope.stamp is None:
-            return 0, data
+            return data
         middles, rest = self._split(envelope, data)
-        if not middles:
-            return 0, rest
+        self._held += middles
+        if (len(self._held) >= self._most or deliver is not None or self.at_once) and not self.settle(deliver):
+            return self.spilled() + rest
+        return rest
+
+    def settle(self, deliver: Deliver | None) -> bool:
+        """Merge what was taken. Returns whether all of it fits: if not, there is no envelope any more, and what begins
+        with the event that does not is `spilled`."""
+        middles, envelope = self._held, self._envelope
+        if not middles or envelope is None:
+            return not self._spilled
+        self._held = []
         try:
             columns = envelope.read(middles)
         except (ValueError, RecursionError):
             fitting = list(takewhile(envelope.reads, middles))
+            self._spilled = b"".join(envelope.head + middle + envelope.end for middle in middles[len(fitting) :])
             if not fitting:
-                return 0, data
-            rest = b"".join(envelope.head + middle + envelope.end for middle in middles[len(fitting) :]) + rest
+                return False
             middles, columns = fitting, envelope.read(fitting)
         self._merge(envelope, columns, middles)
+        self.merged += len(middles)
+        self._hits += len(middles)
+        self._most = max(_FEW, min(self._merger.size // _PER_EVENT, _MANY))
         if deliver is not None and envelope.stamp is not None:
             for chunk in map(
                 envelope.stamp, zip(*(envelope.read(middles) if envelope.shares else columns), strict=True)
             ):
                 deliver(chunk)
-        return len(middles), rest
+        return not self._spilled
+
+    def spilled(self) -> bytes:
+        """The bytes of events that were taken and do not fit, once."""
+        spilled, self._spilled = self._spilled, b""
+        return spilled
 
     def _split(self, envelope: Envelope, data: bytes) -> tuple[list[bytes], bytes]:
         """The middles of the first events, as many as fit, comments left out; and the bytes that are left."""
@@ -168,9 +205,8 @@ class Envelopes:
         texts = columns[envelope.text_at]
         fragment = "".join(texts)
         merger.size += len(fragment)
-        self._hits += len(texts)
         if envelope.turns is None:
-            envelope.text.add(fragment)
+            envelope.text.add(fragment, len(texts))
         else:
             tails = {choice: text.tail.append for choice, text in envelope.texts.items()}
             for choice, each in zip(columns[envelope.turns], texts, strict=True):

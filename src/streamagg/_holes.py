@@ -52,9 +52,8 @@ class Hole(msgspec.Struct, frozen=True):
 
 # ------------------------------------------------------------------ reading what is in them
 
-_decode_string: Callable[[bytes], str] = msgspec.json.Decoder(str).decode
+decode_string: Callable[[bytes], str] = msgspec.json.Decoder(str).decode
 _decode_strings: Callable[[bytes], list[str]] = msgspec.json.Decoder(list[str]).decode
-_decode_integer = msgspec.json.Decoder(int).decode
 _decode_integers: Callable[[bytes], list[int]] = msgspec.json.Decoder(list[int]).decode
 _decode_any = msgspec.json.Decoder().decode
 _decode_logprobs = msgspec.json.Decoder(ChatCompletionLogProbs).decode
@@ -73,16 +72,12 @@ def strings(raw: Sequence[bytes]) -> list[str]:
     return values
 
 
-def _alphabet(raw: bytes) -> str:
-    """Mistral's padding, which is padding only as long as it says nothing."""
-    value = _decode_string(raw)
-    if not ALPHABET.startswith(value):
-        raise ValueError("not padding")
-    return value
-
-
 def _alphabets(raw: Sequence[bytes]) -> list[str]:
-    return [_alphabet(b'"%b"' % each) for each in raw]
+    """Mistral's padding, which is padding only as long as it says nothing."""
+    values = strings(raw)
+    if not all(map(ALPHABET.startswith, values)):
+        raise ValueError("not padding")
+    return values
 
 
 _SCALARS = {str, int, float, bool}
@@ -117,11 +112,11 @@ def _logprobs(raw: Sequence[bytes]) -> list[ChatCompletionLogProbs]:
     return [_decode_logprobs(each) for each in raw]
 
 
-_STRINGS = HoleReader(_decode_string, strings, 1)
-_ALPHABETS = HoleReader(_alphabet, _alphabets, 1)
+_STRINGS = HoleReader(decode_string, strings, 1)
+_ALPHABETS = HoleReader(lambda raw: _alphabets((raw[1:-1],))[0], _alphabets, 1)
 _SINGLES = HoleReader(lambda raw: _singles((raw,))[0], _singles, 0)
 _REPORTS = HoleReader(lambda raw: _reports((raw,))[0], _reports, 0)
-_INDICES = HoleReader(_decode_integer, _indices, 0)
+_INDICES = HoleReader(msgspec.json.Decoder(int).decode, _indices, 0)
 _LOGPROBS = HoleReader(_decode_logprobs, _logprobs, 0)
 
 

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ._chunk import ChatCompletionChunk
 from ._holes import INDEX, LAST, LOGPROBS, TEXT, Hole, with_value
-from ._struct import copied
+from ._struct import Extra, copied
 
-Stamp = Callable[[Iterable[Any]], ChatCompletionChunk]
+Stamp = Callable[[Sequence[Any]], ChatCompletionChunk]
 """From the values in the holes to the chunk, which shares nothing with any other."""
 
 
 def stamp_of(chunk: ChatCompletionChunk, holes: Sequence[Hole]) -> Stamp:
     """What makes chunks like this one, with other values in its holes."""
     template: Any = copied(chunk)
-    if not _is_flat(chunk) or any(hole.kind == LAST and hole.name in chunk.extra for hole in holes):
+    if not _is_flat(chunk):
 
-        def slow(row: Iterable[Any]) -> ChatCompletionChunk:
+        def slow(row: Sequence[Any]) -> ChatCompletionChunk:
             new: ChatCompletionChunk = copied(template)
             for hole, value in zip(holes, row, strict=True):
                 with_value(new, hole.kind, hole.name, value)
@@ -27,9 +27,14 @@ def stamp_of(chunk: ChatCompletionChunk, holes: Sequence[Hole]) -> Stamp:
         return slow
 
     levels = [3 if hole.name == "arguments" else _LEVELS.get(hole.kind, 0) for hole in holes]
-    targets = [(level, hole.name) for level, hole in zip(levels, holes, strict=True)]
+    unknown = [(place, hole.name) for place, hole in enumerate(holes) if hole.kind == LAST and hole.name in chunk.extra]
+    targets = [
+        (place, levels[place], hole.name) for place, hole in enumerate(holes) if (place, hole.name) not in unknown
+    ]
 
-    def quick(row: Iterable[Any]) -> ChatCompletionChunk:
+    has_extra = bool(chunk.extra)
+
+    def quick(row: Sequence[Any]) -> ChatCompletionChunk:
         new: ChatCompletionChunk = template.__copy__()
         new.choices = [choice := template.choices[0].__copy__()]
         choice.delta = delta = choice.delta.__copy__()
@@ -38,8 +43,12 @@ def stamp_of(chunk: ChatCompletionChunk, holes: Sequence[Hole]) -> Stamp:
             delta.tool_calls = [call := delta.tool_calls[0].__copy__()]
             call.function = function = call.function.__copy__()
         made = (new, choice, delta, function)
-        for (level, name), value in zip(targets, row, strict=True):
-            setattr(made[level], name, value)
+        for place, level, name in targets:
+            setattr(made[level], name, row[place])
+        if has_extra:
+            new.extra = extra = Extra(template.extra)
+            for place, name in unknown:
+                extra[name] = row[place]
         return new
 
     return quick

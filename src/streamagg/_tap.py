@@ -23,6 +23,7 @@ class _Tapped:
     def __init__(self, source: Any, session: Session) -> None:
         self._source = source
         self._session = session
+        session.accumulator.at_once()
         self._clock = StreamClock()
         self._error: StreamAggError | None = None
         self._ended = False

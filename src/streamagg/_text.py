@@ -34,10 +34,11 @@ class Text(Growing):
         self.tail: list[str] = []
         self.wait = _FEW
 
-    def add(self, fragment: str) -> None:
+    def add(self, fragment: str, count: int = 1) -> None:
+        """Append a fragment, which was `count` of them."""
         tail = self.tail
         tail.append(fragment)
-        if len(tail) >= self.wait:
+        if len(tail) * count >= self.wait:
             self.fold()
 
     def fold(self) -> None:

@@ -366,6 +366,20 @@ def test_what_is_seen_is_all_that_came(look: str) -> None:
     assert accumulator.snapshot().text == "".join(f"{n}," for n in range(520))  # type: ignore[union-attr]
 
 
+@pytest.mark.parametrize("seed", range(30))
+def test_whenever_somebody_looks_it_is_all_there(seed: int) -> None:
+    """Also where what was taken together turns out to differ, and some of it is taken together again."""
+    dice, accumulator, text = random.Random(seed), Accumulator(), ""
+    for n in range(800):
+        more = {"vendor": n} if dice.random() < 0.02 else {}
+        accumulator.feed(sse(chunk({"content": f"{n},"}, **more), done=False))
+        text += f"{n},"
+        assert accumulator.events == n + 1
+        if dice.random() < 0.02:
+            assert accumulator.snapshot().text == text  # type: ignore[union-attr]
+    assert accumulator.snapshot().text == text  # type: ignore[union-attr]
+
+
 @pytest.mark.parametrize(
     "inside",
     [b'a","role":"tool', b"\xff", b"\\ud83d", b'x"},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n', b"\x01", b'"'],

@@ -56,6 +56,7 @@ FLOORS: list[dict[str, str]] = [
     {"_merge": "merges chunks into one response; knows no bytes", "_stamp": "chunks made from one like them"},
     {"_envelope": "the fast path: changes no result", "_payloads": "what payloads look like"},
     {"_envelopes": "the fast path at work"},
+    {"_reading": "the state of one stream, and what changes it"},
     {"_accumulator": "bytes or chunks in, response out; awaits nothing, reads no clock"},
     {
         "_telling": "chunks in, events out: what each changed of the response",

@@ -113,7 +113,7 @@ def push(slices: list[bytes], *, envelope: bool, hand_out: bool = False, **optio
     chunks: list[ChatCompletionChunk] = []
     if hand_out:
         accumulator.deliver = chunks.append
-    envelopes = (Envelopes if envelope else Off)(accumulator._merger)
+    envelopes = (Envelopes if envelope else Off)(accumulator._merger, options.get("limits", Limits()))
     accumulator._envelopes = envelopes
     problem: StreamAggError | None = None
     try:
@@ -407,7 +407,7 @@ def test_servers_that_never_repeat_are_not_tried_for_ever() -> None:
             super().learn(*args, **kwargs)
 
     accumulator = Accumulator()
-    accumulator._envelopes = Learning(accumulator._merger)
+    accumulator._envelopes = Learning(accumulator._merger, Limits())
     for n in range(5000):
         accumulator.feed(sse(chunk({"content": "x"}, system_fingerprint=f"fp{n}"), done=False))
     assert made < 60

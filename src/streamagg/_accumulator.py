@@ -9,9 +9,10 @@ from typing import Any
 import msgspec
 
 from ._chunk import ChatCompletionChunk
+from ._envelopes import SLICE
 from ._errors import IncompleteStreamError, LimitError, StreamAggError
 from ._payloads import is_event
-from ._reading import SLICE, Reading
+from ._reading import Reading
 from ._response import ChatCompletionResponse
 from ._sse import Frame
 
@@ -49,13 +50,13 @@ class Accumulator(Reading):
         else:
             raise _overlapping()
         try:
-            if self._flows and len(data) <= SLICE and self._merger.size <= self._room:
+            if self._flows:
                 if not self._open_line:
                     if data == self._envelopes.noise:
                         return
                     if self._envelopes.take_one(data, self.deliver):
                         return
-                if self._envelopes.ready and b"\n" in data:
+                if len(data) <= SLICE and self._envelopes.ready and b"\n" in data:
                     data = self._envelopes.take(self._open_line + data, self.deliver)
                     self._open_line = b""
                     if b"\n" not in data and b"\r" not in data:

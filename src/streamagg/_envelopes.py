@@ -12,6 +12,7 @@ from typing import Any
 from ._chunk import ChatCompletionChunk
 from ._envelope import Envelope, make, place_of, shell
 from ._holes import LAST, USAGE
+from ._limits import Limits
 from ._merge import Merger
 from ._rules import other
 from ._stamp import stamp_of
@@ -23,6 +24,7 @@ _FEW = 6
 _MANY = 64
 _PER_EVENT = 128
 """For so many characters of a response one more event may wait to be read: it costs some 60 bytes beside its own."""
+SLICE = 65536  # a larger feed is read in slices, so that its lines are not all held at once
 _MOST_CHOICES = 64
 """How many choices may take turns."""
 _WORTH = 4
@@ -37,12 +39,14 @@ class Envelopes:
     """The envelope of one stream, and when it is worth making one."""
 
     __slots__ = (
-        *("_envelope", "_held", "_hits", "_longest", "_merger", "_misfits", "_most", "_skip", "_spilled", "_wait"),
-        *("at_once", "merged", "noise", "ready"),
+        *("_envelope", "_hits", "_merger", "_misfits", "_most", "_room", "_skip", "_spilled", "_wait"),
+        *("at_once", "held", "merged", "noise", "ready"),
     )
 
-    def __init__(self, merger: Merger) -> None:
+    def __init__(self, merger: Merger, limits: Limits) -> None:
         self._merger = merger
+        self._room = limits.response_size - 5 * SLICE if limits.event_bytes >= 2 * SLICE else -1
+        """Up to this size what comes in a slice, what stood open before it, and what waits, pass no limit."""
         self._envelope: Envelope | None = None
         self.at_once = False
         """Whether nothing may be held back."""
@@ -50,7 +54,8 @@ class Envelopes:
         """How many events were merged."""
         self.noise = b""
         """The comment, with its blank line, that keeps the stream alive."""
-        self._held: list[bytes] = []  # the middles of events that wait to be read together
+        self.held: list[bytes] = []
+        """The middles of events that wait to be read together."""
         self._most = _FEW  # so many may wait
         self._spilled = b""  # the events of which the first does not fit after all
         self._hits = 0
@@ -64,11 +69,6 @@ class Envelopes:
     def eager(self) -> bool:
         """Whether the next chunk may well make an envelope."""
         return not self._skip and self._misfits < _MISFITS
-
-    @property
-    def taken(self) -> int:
-        """How many events were taken, merged or not."""
-        return self.merged + len(self._held)
 
     # ------------------------------------------------------------------ taking events
 
@@ -87,14 +87,14 @@ class Envelopes:
             return False
         if deliver is not None or self.at_once:
             return self._take_now(envelope, data, deliver)
-        if len(self._held) >= self._most and not self.settle(None):
+        if len(self.held) >= self._most and not self.settle(None):
             return False
-        self._held.append(data[envelope.start : envelope.stop])
+        self.held.append(data[envelope.start : envelope.stop])
         return True
 
     def _take_now(self, envelope: Envelope, data: bytes, deliver: Deliver | None) -> bool:
         """Merge one event at once. Returns whether it fits."""
-        if deliver is not None and envelope.stamp is None:
+        if (deliver is not None and envelope.stamp is None) or not self.settle(deliver):
             return False
         try:
             values = envelope.read_one(data)
@@ -103,6 +103,8 @@ class Envelopes:
             return False
         self._merge_one(envelope, values, len(data) - envelope.shortest)
         self.merged += 1
+        if self._merger.size > self._room:
+            self.end()
         if deliver is not None and envelope.stamp is not None:
             deliver(envelope.stamp(again))
         return True
@@ -119,18 +121,18 @@ class Envelopes:
         if deliver is not None and envelope.stamp is None:
             return data
         middles, rest = self._split(envelope, data)
-        self._held += middles
-        if (len(self._held) >= self._most or deliver is not None or self.at_once) and not self.settle(deliver):
+        self.held += middles
+        if (len(self.held) >= self._most or deliver is not None or self.at_once) and not self.settle(deliver):
             return self.spilled() + rest
         return rest
 
     def settle(self, deliver: Deliver | None) -> bool:
         """Merge what was taken. Returns whether all of it fits: if not, there is no envelope any more, and what begins
         with the event that does not is `spilled`."""
-        middles, envelope = self._held, self._envelope
+        middles, envelope = self.held, self._envelope
         if not middles or envelope is None:
             return not self._spilled
-        self._held = []
+        self.held = []
         try:
             columns = envelope.read(middles)
         except (ValueError, RecursionError):
@@ -143,6 +145,8 @@ class Envelopes:
         self.merged += len(middles)
         self._hits += len(middles)
         self._most = max(_FEW, min(self._merger.size // _PER_EVENT, _MANY))
+        if self._merger.size > self._room:
+            self.end()
         if deliver is not None and envelope.stamp is not None:
             for chunk in map(
                 envelope.stamp, zip(*(envelope.read(middles) if envelope.shares else columns), strict=True)
@@ -260,6 +264,9 @@ class Envelopes:
         one costs some ten microseconds, so where envelopes do not fit more and more chunks are let
         pass before the next try. `handed_out`: whether chunks are.
         """
+        if self._merger.size > self._room:
+            self.end()
+            return
         if self._skip:
             self._skip -= 1
             return

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 import msgspec
 
 from ._chunk import ChatCompletionChunk
-from ._envelopes import Envelopes
+from ._envelopes import SLICE, Envelopes
 from ._errors import DecodeError, LimitError, ProviderError, StreamAggError, beginning, quoted
 from ._lenient import Unreadable
 from ._limits import REPAIRS, Limits
@@ -23,7 +23,6 @@ from ._sse import Frame, Item, SSEDecoder, StrayLine, fold
 from ._struct import copied, mended
 from ._usage import UsageMode
 
-SLICE = 65536  # a larger feed is read in slices, so that its lines are not all held at once
 _WASTE = 4 * SLICE  # so many bytes are tried in vain, then the rest of a slice is read without an envelope
 _FEW = 8  # so many events make a try worth its cost
 _PART = 2048  # so many bytes are read without it where no envelope is expected
@@ -53,15 +52,12 @@ class Reading:
         self._sse = SSEDecoder(max_event_bytes=limits.event_bytes)
         self._reader = Reader(self._hear, limits)
         self._merger = Merger(usage, limits, self._note, strict=strict)
-        self._envelopes = Envelopes(self._merger)
+        self._envelopes = Envelopes(self._merger, limits)
         self._error: StreamAggError | None = None
         self._response: ChatCompletionResponse | None = None  # what `finish` gave
         self._finished = False  # `finish` was called
         self._flows = False  # input stands between two events, but for `_open_line`
         self._open_line = b""
-        self._room = -1  # up to this size a slice, and the line open before it, pass no limit
-        if limits.event_bytes >= 2 * SLICE:
-            self._room = limits.response_size - 5 * SLICE  # what is open, what comes, and what waits to be merged
         self._lost: bool = False  # input ended inside an event
         self._whole: bool = False  # a plain JSON body, not a stream
         self._bare = False  # chunks stand on lines of their own, without `data:`
@@ -72,7 +68,8 @@ class Reading:
     @property
     def events(self) -> int:
         """How many payloads were read: data events, bare JSON lines, added chunks."""
-        return self._events + self._envelopes.taken
+        envelopes = self._envelopes
+        return self._events + envelopes.merged + len(envelopes.held)
 
     # ------------------------------------------------------------------ event streams
 
@@ -118,12 +115,12 @@ class Reading:
             self._open_line = b""
         wasted = 0
         while left and not self.done:
-            if fits and envelopes.ready and wasted < _WASTE and self._merger.size <= self._room:
+            if fits and envelopes.ready and wasted < _WASTE:
                 line = sse.open_line()
                 if line is not None:
-                    before = envelopes.taken
+                    before = self.events
                     left = envelopes.take(line + left, self.deliver)
-                    wasted += len(left) if envelopes.taken < before + _FEW else 0
+                    wasted += len(left) if self.events < before + _FEW else 0
                     if left and not envelopes.settle(self.deliver):
                         left = envelopes.spilled() + left
             fits = True
@@ -131,7 +128,7 @@ class Reading:
             blank = None if self.watch is not None else b"\r" if part.endswith(b"\r\n") else b""
             self._take_all(sse.read(part), blank)
             left = left[len(part) :]
-        if envelopes.ready and not self.done and self._room >= 0 and (line := sse.open_line()) is not None:
+        if envelopes.ready and not self.done and (line := sse.open_line()) is not None:
             self._flows, self._open_line = True, line
 
     def _end_of_part(self, data: bytes) -> int:

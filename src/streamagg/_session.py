@@ -53,7 +53,7 @@ class Session:
 
     def take(self, item: Any) -> bool:
         """Push one item of the source; returns whether reading should stop."""
-        if isinstance(item, (bytes, str, bytearray, memoryview)):
+        if type(item) is bytes or isinstance(item, (bytes, str, bytearray, memoryview)):
             self.accumulator.feed(item)
         else:
             self.accumulator.add(item)

@@ -127,8 +127,8 @@ class Envelopes:
         return rest
 
     def settle(self, deliver: Deliver | None) -> bool:
-        """Merge what was taken. Returns whether all of it fits: if not, there is no envelope any more, and what begins
-        with the event that does not is `spilled`."""
+        """Merge what was taken. Returns whether all of it fits: if not, `spilled` has what begins with the first event
+        that does not, which must be read the general way before anything else is taken."""
         middles, envelope = self.held, self._envelope
         if not middles or envelope is None:
             return not self._spilled

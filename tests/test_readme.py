@@ -31,6 +31,13 @@ SHELL = [
 ]
 
 
+def test_every_block_is_closed() -> None:
+    """A block that is left open swallows what follows it, and no test sees that."""
+    fences = re.findall(r"^```(\w*)$", README, re.MULTILINE)
+    assert all(fences[0::2])
+    assert not any(fences[1::2])
+
+
 @pytest.mark.parametrize("number", range(len(PYTHON)))
 def test_code_block_runs(number: int, tmp_path: Path) -> None:
     for module in re.findall(r"^(?:import|from) (\w+)", PYTHON[number], re.MULTILINE):

@@ -56,15 +56,12 @@ _NOTHING = {LAST: b"0", USAGE: b"{}", INDEX: b"0", LOGPROBS: b"{}"}
 _MOST_BYTES = 16384
 """How long an event may be to make an envelope of: looking for holes costs several times its length."""
 
-_MOST_BETWEEN = 2048
-"""How much may stand between the first piece and the last of an event that waits to be read."""
-
 
 class Envelope:
     """The bytes around the holes of a stream's events, and where what is in the holes goes."""
 
     __slots__ = (
-        *("head", "gaps", "end", "blank", "start", "stop", "cut", "shortest", "twice", "longest"),
+        *("head", "gaps", "end", "blank", "start", "stop", "cut", "shortest"),
         *("holes", "bare", "steps", "kept", "choice", "text", "text_at", "turns", "shares", "stamp", "_lead", "_texts"),
     )
 
@@ -81,10 +78,6 @@ class Envelope:
         self.cut = self.stop + len(blank) + 2
         """Where the middle ends in a line that was split off at its LF."""
         self.shortest = self.start - self.stop
-        self.twice = 2 * self.shortest
-        """Of so many bytes and more there may be two."""
-        self.longest = self.shortest + _MOST_BETWEEN
-        """Of an event that may wait to be read."""
         self.holes = tuple(holes)
         kinds = [hole.kind for hole in holes]
         self.bare = not all(hole.reader.quotes for hole in holes)
@@ -92,8 +85,9 @@ class Envelope:
         self.steps = tuple(
             (end, len(end), hole.reader.one, hole.reader.quotes)
             for end, hole in zip((*self.gaps, self.end), holes, strict=True)
+            if len(holes) > 1
         )
-        """How to read one event, hole by hole."""
+        """How to read one event, hole by hole; of a lone text more is known."""
         self.text_at = kinds.index(TEXT)
         self.turns = kinds.index(INDEX) if INDEX in kinds else None
         """In which hole the choice's index is, where choices take turns."""

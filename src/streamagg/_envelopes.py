@@ -25,6 +25,8 @@ _MANY = 64
 _PER_EVENT = 128
 """For so many characters of a response one more event may wait to be read: it costs some 60 bytes beside its own."""
 SLICE = 65536  # a larger feed is read in slices, so that its lines are not all held at once
+_MOST_BETWEEN = 2048
+"""How much may stand between the first piece and the last of an event that waits to be read."""
 _MOST_CHOICES = 64
 """How many choices may take turns."""
 _WORTH = 4
@@ -80,11 +82,11 @@ class Envelopes:
         envelope = self._envelope
         if envelope is None or not (data.startswith(envelope.head) and data.endswith(envelope.end)):
             return False
-        size = len(data)
-        if not envelope.shortest <= size <= envelope.longest:
+        between = len(data) - envelope.shortest
+        if not 0 <= between <= _MOST_BETWEEN:
             return False
-        if size >= envelope.twice and data.find(b"\n", envelope.start, envelope.stop) >= 0:
-            return False
+        if between >= envelope.shortest and data.find(b"\n", envelope.start, envelope.stop) >= 0:
+            return False  # there is room for another one
         if deliver is not None or self.at_once:
             return self._take_now(envelope, data, deliver)
         if len(self.held) >= self._most and not self.settle(None):

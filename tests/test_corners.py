@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from streamagg import Accumulator, DecodeError, LimitError, accumulate_sync
+from streamagg import Accumulator, DecodeError, IncompleteStreamError, LimitError, ProviderError, accumulate_sync
 
 from .helpers import chunk, merged, outcome, sse
 
@@ -82,3 +82,55 @@ def test_events_not_worth_an_envelope() -> None:
     escaped = [json.dumps(chunk({"content": "a"})).replace('"content"', '"c\\u006fntent"')] * 40
     for items in (many, long, escaped):
         assert outcome([sse(*items)])[0] == merged(*items)
+
+
+@pytest.mark.parametrize("line", ['error:{"message":"no"}', 'error: {"message":"no"}', ' error:{"message":"no"} '])
+def test_an_error_line_needs_no_space_and_may_stand_in_an_open_event(line: str) -> None:
+    for before in ("", f"data: {json.dumps(chunk({'content': 'a'}))}\n"):
+        with pytest.raises(ProviderError, match="no"):
+            Accumulator().feed(f"{before}{line}\n")
+
+
+def test_a_line_that_begins_with_error_and_is_none() -> None:
+    with pytest.raises(DecodeError, match="neither an event stream nor JSON"):
+        accumulate_sync(b"errors: none\n")
+
+
+def test_what_stands_open_beside_an_open_event_is_lost() -> None:
+    item = json.dumps(chunk({"content": "a"}, finish="stop"))
+    with pytest.raises(IncompleteStreamError, match="inside an event") as caught:
+        accumulate_sync(f'data: {item}\n{{"id":'.encode())
+    assert caught.value.partial is not None
+    assert caught.value.partial.text == "a"
+
+
+def test_what_follows_bare_lines_and_is_no_object() -> None:
+    accumulator = Accumulator()
+    with pytest.raises(DecodeError, match="event 2 cannot be read: expected an object, as on the lines before; it begins .nothing."):
+        accumulator.feed(f"{json.dumps(chunk({'content': 'a'}))}\nnothing\n")
+
+
+def test_an_error_on_a_bare_line_needs_no_repair() -> None:
+    with pytest.raises(ProviderError, match="no"):
+        Accumulator(strict=True).feed('{"choices":[],"error":{"message":"no"}}\n')
+
+
+def test_a_last_error_event_that_is_no_json_and_no_utf8() -> None:
+    with pytest.raises(ProviderError) as caught:
+        Accumulator().feed(b"event: error\ndata: caf\xe9\n\n")
+    assert caught.value.body == "caf\ufffd"
+
+
+def test_an_unknown_error_on_a_chunk_like_the_last() -> None:
+    assert (
+        merged(chunk({"content": "a"}), chunk({"content": "b"}), {**chunk({"content": "c"}), "error": 5})["error"] == 5
+    )
+
+
+def test_strict_takes_nothing_of_a_chunk_whose_id_changed() -> None:
+    accumulator = Accumulator(strict=True)
+    accumulator.add(chunk({"content": "a"}))
+    before = accumulator.snapshot()
+    with pytest.raises(DecodeError, match="id_changed"):
+        accumulator.add({**chunk({"content": "b"}), "id": "another", "model": "another", "vendor": 1})
+    assert accumulator.snapshot() == before

@@ -112,3 +112,19 @@ def test_sum_of_responses() -> None:
     assert first == CompletionUsage(prompt_tokens=1, completion_tokens=2, total_tokens=3)
     with pytest.raises(TypeError):
         first + 1  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"prompt_tokens_details": {"cached_tokens": 1}},
+        {"completion_tokens_details": {"reasoning_tokens": 1}},
+        {"cost": 0.5},
+        {"search_context_size": "low"},
+        {"vendor": 1},
+    ],
+)
+def test_what_only_one_of_many_running_totals_says_stays(more: dict[str, Any]) -> None:
+    totals = [{"prompt_tokens": 5, "completion_tokens": n, "total_tokens": 5 + n} for n in range(1, 5)]
+    totals[2] |= more
+    assert usage(*totals) == {**totals[3], **more}

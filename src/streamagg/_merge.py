@@ -167,10 +167,9 @@ class Merger:
                 raise LimitError("tool_calls", limits.tool_calls)
 
     def _rehearse(self, chunk: ChatCompletionChunk) -> None:
-        """Note every repair that the chunk needs, on copies: when strict, the first one raises."""
+        """Note every repair that the chunk needs, on copies: when strict, the first one raises. An id that changed
+        is noted before anything else changes in any case."""
         note = self._note
-        if chunk.id and self.fields.get("id", chunk.id) not in ("", chunk.id):
-            note("id_changed")
         if chunk.choices is None:
             note("choices_missing")
         names: dict[int, Callee] = {}

@@ -329,7 +329,6 @@ class Reading:
         if is_document(body):
             self._take_bare(body)
         elif is_cut(body):
-            self._lost = True
             self._oddity = body
         else:
             raise Unreadable(f"neither an event stream nor JSON{self.origin()}")

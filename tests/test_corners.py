@@ -5,10 +5,19 @@ from __future__ import annotations
 import io
 import json
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from streamagg import Accumulator, DecodeError, IncompleteStreamError, LimitError, ProviderError, accumulate_sync
+from streamagg import (
+    Accumulator,
+    DecodeError,
+    IncompleteStreamError,
+    LimitError,
+    Limits,
+    ProviderError,
+    accumulate_sync,
+)
 
 from .helpers import chunk, merged, outcome, sse
 
@@ -106,7 +115,9 @@ def test_what_stands_open_beside_an_open_event_is_lost() -> None:
 
 def test_what_follows_bare_lines_and_is_no_object() -> None:
     accumulator = Accumulator()
-    with pytest.raises(DecodeError, match="event 2 cannot be read: expected an object, as on the lines before; it begins .nothing."):
+    with pytest.raises(
+        DecodeError, match=r"event 2 cannot be read: expected an object, as on the lines before; it begins .nothing."
+    ):
         accumulator.feed(f"{json.dumps(chunk({'content': 'a'}))}\nnothing\n")
 
 
@@ -134,3 +145,83 @@ def test_strict_takes_nothing_of_a_chunk_whose_id_changed() -> None:
     with pytest.raises(DecodeError, match="id_changed"):
         accumulator.add({**chunk({"content": "b"}), "id": "another", "model": "another", "vendor": 1})
     assert accumulator.snapshot() == before
+
+
+def test_an_added_payload_may_be_as_long_as_an_event() -> None:
+    payload = json.dumps(chunk({"content": "a"}))
+    accumulator = Accumulator(limits=Limits(event_bytes=len(payload)))
+    accumulator.add(payload)
+    with pytest.raises(LimitError, match=f"event_bytes.*{len(payload)}") as caught:
+        accumulator.add(payload + " ")
+    assert caught.value.limit == "event_bytes"
+
+
+def test_a_whole_answer_is_the_first_event_or_none() -> None:
+    answer = {"id": "c1", "object": "chat.completion", "choices": [{"index": 0, "message": {"content": "a"}}]}
+    assert accumulate_sync(sse(answer, done=False)).text == "a"
+    for before in (chunk({"role": "assistant"}), answer):
+        with pytest.raises(IncompleteStreamError):
+            accumulate_sync(sse(before, answer, done=False))
+    for other in ({**answer, "object": "chat.completion.chunk"}, {**answer, "choices": [{"index": 0, "delta": {}}]}):
+        with pytest.raises(IncompleteStreamError):
+            accumulate_sync(sse(other, done=False))
+
+
+@pytest.mark.parametrize("place", ["chunk", "choice", "choice of text"])
+def test_an_error_beside_choices_is_told_as_it_is(place: str) -> None:
+    item = chunk({"content": "a"} if place == "choice of text" else {"content": "a", "vendor": ["b"]})
+    (item if place == "chunk" else item["choices"][0])["error"] = {"message": "no more", "code": 7}
+    with pytest.raises(ProviderError, match="no more") as caught:
+        accumulate_sync(sse(chunk({"content": "b"}), item))
+    assert caught.value.code == 7
+    assert caught.value.partial is not None
+    assert caught.value.partial.text == "ba"
+
+
+def test_groq_writes_a_number_as_a_string() -> None:
+    assert merged(chunk({"content": "a"}, x_groq={"usage": {"prompt_tokens": "5"}}))["usage"] == {"prompt_tokens": 5}
+
+
+def test_how_many_events_were_no_chunks() -> None:
+    accumulator = Accumulator()
+    accumulator.feed(b"data: \n\n" + sse(chunk({"content": "a"}), done=False) + b"data: \n\ndata: [DONE]\n\n")
+    assert (accumulator.events, accumulator.passed, accumulator.done) == (4, 3, True)
+
+
+def grown(accumulator: Accumulator, item: dict[str, Any]) -> int:
+    before = accumulator._merger.size
+    accumulator.add(item)
+    return accumulator._merger.size - before
+
+
+@pytest.mark.parametrize("beside", [{}, {"object": None, "provider": "p"}], ids=["plainly", "any way"])
+def test_by_how_much_a_response_grows(beside: dict[str, Any]) -> None:
+    """The length of its JSON, without what is in it but once."""
+    accumulator = Accumulator()
+    accumulator.add({**chunk({"content": "a"}), **beside})
+    assert grown(accumulator, {**chunk({"content": "x" * 10}), **beside}) == 10
+    assert grown(accumulator, {**chunk({"content": "x"}), **beside, "vendor": "abc"}) == 1 + len(',"vendor":"abc"')
+    assert grown(accumulator, {**chunk({"content": "x"}), **beside, "vendor": "abcde"}) == 1 + 2
+    report = {"prompt_tokens": 5, "completion_tokens": 1, "total_tokens": 6}
+    assert 50 < grown(accumulator, {**chunk({"content": "x"}, usage=report), **beside}) < 70
+    assert grown(accumulator, {**chunk({"content": "x"}, usage=report), **beside}) == 1
+    assert grown(accumulator, {**chunk({"content": "x"}, index=1), **beside}) == 1 + 1
+    item = {**chunk({"content": "x"}, index=1), **beside}
+    item["choices"][0]["logprobs"] = {"content": [{"token": "x", "logprob": -1.5, "bytes": None, "top_logprobs": []}]}
+    assert grown(accumulator, item) > 60
+
+
+@pytest.mark.parametrize("delta", [{"content": "x" * 50}, {"content": "x" * 50, "vendor": ["y"]}])
+def test_a_response_may_be_just_as_large(delta: dict[str, Any]) -> None:
+    first, second = chunk({"content": "a"}), json.dumps(chunk(delta))
+    probe = Accumulator()
+    probe.add(first)
+    most = probe._merger.size + len(second)
+    for limit in (most, most - 1):
+        accumulator = Accumulator(limits=Limits(response_size=limit))
+        accumulator.add(first)
+        if limit == most:
+            accumulator.add(second)
+        else:
+            with pytest.raises(LimitError, match=f"response_size.*{limit}"):
+                accumulator.add(second)

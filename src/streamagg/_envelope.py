@@ -128,12 +128,12 @@ class Envelope:
         """Whether a line, without its end, is of one of these events."""
         line += self.blank
         outside = line.startswith(self.head) and line.endswith(self.line_end)
-        return outside and self.reads(line[self.start : self.cut])
+        return outside and self.reads([line[self.start : self.cut]])
 
-    def reads(self, middle: bytes) -> bool:
-        """Whether the holes can be read, of one event."""
+    def reads(self, middles: list[bytes]) -> bool:
+        """Whether the holes of some events can be read."""
         try:
-            self.read([middle])
+            self.read(middles)
         except (ValueError, RecursionError):
             return False
         return True

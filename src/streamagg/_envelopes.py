@@ -6,7 +6,7 @@ See `_envelope` for what one is, and why it is safe.
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import repeat, takewhile
+from itertools import repeat
 from typing import Any
 
 from ._chunk import ChatCompletionChunk
@@ -138,11 +138,12 @@ class Envelopes:
         try:
             columns = envelope.read(middles)
         except (ValueError, RecursionError):
-            fitting = list(takewhile(envelope.reads, middles))
-            self._spilled = b"".join(envelope.head + middle + envelope.end for middle in middles[len(fitting) :])
-            if not fitting:
+            count = _longest(len(middles), lambda done, count: envelope.reads(middles[done:count]))
+            self._spilled = b"".join(envelope.head + middle + envelope.end for middle in middles[count:])
+            if not count:
                 return False
-            middles, columns = fitting, envelope.read(fitting)
+            middles = middles[:count]
+            columns = envelope.read(middles)
         self._merge(envelope, columns, middles)
         self.merged += len(middles)
         self._hits += len(middles)
@@ -166,6 +167,8 @@ class Envelopes:
         head, end = envelope.head, envelope.end
         seam = end + head
         first: list[bytes] = []
+        if data.startswith(b":") and not (self.noise and data.startswith(self.noise)):
+            self.noise = _comment(data, envelope.blank)
         if self.noise and self.noise in data:
             *parts, last = data.split(self.noise)
             events = list(filter(None, parts))
@@ -181,29 +184,10 @@ class Envelopes:
             return first, rest
         middles = [line[envelope.start : envelope.cut] for line in lines[::2]]
         if b"".join((head, seam.join(middles), end, rest)) != data:
-            middles, rest = self._fitting(envelope, data.split(b"\n"))
+            count = _longest(len(middles), lambda _, count: data.startswith(head + seam.join(middles[:count]) + end))
+            middles = middles[:count]
+            rest = data[len(head + seam.join(middles) + end) :] if middles else data
         return first + middles if first else middles, rest
-
-    def _fitting(self, envelope: Envelope, lines: list[bytes]) -> tuple[list[bytes], bytes]:
-        """The middles of the first events, as many as fit, comments left out; and the bytes that are left."""
-        head, end, blank, shortest = envelope.head, envelope.line_end, envelope.blank, envelope.start - envelope.cut
-        middles: list[bytes] = []
-        held: bytes | None = None
-        done = 0
-        for place, line in enumerate(lines[:-1]):
-            if line == blank:
-                if held is not None:
-                    middles.append(held)
-                    held = None
-                done = place + 1
-            elif line.startswith(b":") and b"\r" not in line[: len(line) - len(blank)]:
-                if held is None and lines[place + 1] == blank:
-                    self.noise = line + b"\n" + blank + b"\n"
-            elif held is None and line.startswith(head) and line.endswith(end) and len(line) >= shortest:
-                held = line[envelope.start : envelope.cut]
-            else:
-                break
-        return middles, b"\n".join(lines[done:])
 
     def _merge(self, envelope: Envelope, columns: list[Any], middles: list[bytes]) -> None:
         """Merge what was in the holes of some events."""
@@ -304,6 +288,25 @@ class Envelopes:
         self.end()
         self._hits = 0
         self._wait = self._skip = min(2 * self._wait, _PATIENCE)
+
+
+def _longest(count: int, fits: Callable[[int, int], bool]) -> int:
+    """How many of the first fit: `fits` says it of those from a number, which do, up to another one."""
+    done = 0
+    while done < count:
+        half = (done + count + 1) // 2
+        if fits(done, half):
+            done = half
+        else:
+            count = half - 1
+    return done
+
+
+def _comment(data: bytes, blank: bytes) -> bytes:
+    """The comment that bytes begin with, and its blank line; empty where there is no blank line after it."""
+    line, _, rest = data.partition(b"\n")
+    alone = rest.startswith(blank + b"\n") and line.endswith(blank) and b"\r" not in line.removesuffix(blank)
+    return line + b"\n" + blank + b"\n" if alone else b""
 
 
 def _without(noise: bytes, data: bytes, boundary: bytes) -> bytes:

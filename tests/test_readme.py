@@ -38,6 +38,15 @@ def test_every_block_is_closed() -> None:
     assert not any(fences[1::2])
 
 
+def test_figures_are_those_that_were_measured() -> None:
+    results = (ROOT / "benchmarks" / "RESULTS.md").read_text()
+    tables = [block for block in README.split("\n\n") if block.startswith("|  | text |")]
+    (hour,) = re.findall(r"^In an hour one core .*? GB\.", README, re.MULTILINE)
+    for measured in (*tables, hour):
+        assert measured in results
+    assert tables
+
+
 @pytest.mark.parametrize("number", range(len(PYTHON)))
 def test_code_block_runs(number: int, tmp_path: Path) -> None:
     for module in re.findall(r"^(?:import|from) (\w+)", PYTHON[number], re.MULTILINE):

@@ -20,6 +20,7 @@ from .helpers import Outcome, chunk, outcome, sse, strip_nulls
 from .strategies import ANYTHING, CHUNKS
 
 pa = pytest.importorskip("pyarrow", reason="needs the extra `arrow`")
+from streamagg._rows import _array  # noqa: E402 - not without pyarrow
 from streamagg.arrow import SCHEMA, aggregate  # noqa: E402 - not without pyarrow
 
 HELLO = sse(chunk({"content": "Hel"}), chunk({"content": "lo é"}, finish="stop"))
@@ -381,3 +382,8 @@ def test_without_pyarrow_it_says_what_to_install() -> None:
     code = "import sys; sys.modules['pyarrow'] = None; import streamagg.arrow"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert "ImportError: streamagg.arrow needs pyarrow: pip install 'streamagg[arrow]'" in done.stderr
+
+
+def test_a_string_that_no_column_can_hold() -> None:
+    """Half a surrogate pair, which responses have none of: a batch does not stop all the same."""
+    assert _array(["a", "\ud800", None], pa.large_string()).to_pylist() == ["a", "?", None]

@@ -389,6 +389,34 @@ def test_an_event_that_is_another_after_all(inside: bytes) -> None:
     agree(b"".join(lines(*[b"a"] * 20, inside, *[b"b"] * 30)) + b"data: [DONE]\n\n")
 
 
+@pytest.mark.parametrize("inside", [b"\r5", b"\n5", b" 5", b"5\r", b"5,\n\ndata: {}"])
+@pytest.mark.parametrize("hand_out", [False, True])
+def test_a_line_ends_inside_a_number(inside: bytes, hand_out: bool) -> None:
+    """Which is white space to JSON, but not to server-sent events."""
+    line = b'data: {"id":"c1","choices":[{"index":0,"delta":{"content":"a"}}],"usage":{"prompt_tokens":%b,"total_tokens":9}}\n\n'
+    slices = [line % number for number in [b"5"] * 9 + [inside] + [b"5"] * 9]
+    wanted, _ = push(slices, envelope=False, hand_out=hand_out)
+    assert push(slices, envelope=True, hand_out=hand_out)[0] == wanted
+
+
+def test_two_events_in_a_read_that_could_be_one() -> None:
+    accumulator = fed(lines(*[b"a"] * 9))
+    accumulator.feed(b"".join(lines(b"b", b"c")))
+    assert (accumulator.snapshot().text, accumulator.events) == ("a" * 9 + "bc", 11)  # type: ignore[union-attr]
+
+
+def test_near_the_largest_response_nothing_waits() -> None:
+    """What waits, and what comes with one more read, must find room."""
+    limits = Limits(response_size=5 * 65536 + 3000)
+    body = sse(*(chunk({"content": f"{n} " + "x" * 50}) for n in range(7000)))
+    wanted, _ = push([body], envelope=False, limits=limits)
+    assert wanted[1] is not None
+    for slices in (by_event(body), [body[place : place + 1400] for place in range(0, len(body), 1400)]):
+        got, taken = push(slices, envelope=True, limits=limits)
+        assert got == wanted
+        assert 30 < taken < 200
+
+
 def test_a_chunk_added_comes_after_what_was_fed() -> None:
     accumulator = fed(lines(*[b"a"] * 9))
     accumulator.add(chunk({"content": "b"}))

@@ -89,7 +89,7 @@ class Envelopes:
             return False  # there is room for another one
         if deliver is not None or self.at_once:
             return self._take_now(envelope, data, deliver)
-        if len(self.held) >= self._most and not self.settle(None):
+        if len(self.held) >= self._most and not (self.settle(None) and self.ready):
             return False
         self.held.append(data[envelope.start : envelope.stop])
         return True
@@ -132,8 +132,9 @@ class Envelopes:
         """Merge what was taken. Returns whether all of it fits: if not, `spilled` has what begins with the first event
         that does not, which must be read the general way before anything else is taken."""
         middles, envelope = self.held, self._envelope
-        if not middles or envelope is None:
+        if not middles:
             return not self._spilled
+        assert envelope is not None  # it ends only where nothing waits
         self.held = []
         try:
             columns = envelope.read(middles)

@@ -16,6 +16,8 @@ from streamagg import (
     LimitError,
     Limits,
     ProviderError,
+    ServerSentEvent,
+    SSEDecoder,
     accumulate_sync,
 )
 
@@ -96,8 +98,9 @@ def test_events_not_worth_an_envelope() -> None:
 @pytest.mark.parametrize("line", ['error:{"message":"no"}', 'error: {"message":"no"}', ' error:{"message":"no"} '])
 def test_an_error_line_needs_no_space_and_may_stand_in_an_open_event(line: str) -> None:
     for before in ("", f"data: {json.dumps(chunk({'content': 'a'}))}\n"):
-        with pytest.raises(ProviderError, match="no"):
+        with pytest.raises(ProviderError) as caught:
             Accumulator().feed(f"{before}{line}\n")
+        assert caught.value.message == "no"
 
 
 def test_a_line_that_begins_with_error_and_is_none() -> None:
@@ -225,3 +228,12 @@ def test_a_response_may_be_just_as_large(delta: dict[str, Any]) -> None:
         else:
             with pytest.raises(LimitError, match=f"response_size.*{limit}"):
                 accumulator.add(second)
+
+
+def test_what_is_no_utf8_in_any_field_of_an_event() -> None:
+    decoder = SSEDecoder(last_event_id="\ud800")
+    assert decoder.last_event_id == "?"
+    (event,) = decoder.feed(b"event: caf\xe9\nid: \xfe\ndata: \xff\n\n")
+    assert event == ServerSentEvent("\ufffd", "caf\ufffd", "\ufffd", None)
+    (bare,) = SSEDecoder().feed(b"data: \xff\n\n")
+    assert bare == ServerSentEvent("\ufffd", "message", "", None)

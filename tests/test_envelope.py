@@ -347,6 +347,21 @@ def test_an_error_inside_is_at_once_where_chunks_are_handed_out() -> None:
     assert [chunk.text for chunk in given] == ["a"] * 20
 
 
+def test_nothing_waits_after_at_once() -> None:
+    accumulator = fed(lines(*[b"a"] * 9))
+    accumulator.at_once()
+    with pytest.raises(DecodeError, match="event 10 "):
+        accumulator.feed(lines(b'a"')[0])
+
+
+def test_repairs_are_those_of_all_that_came() -> None:
+    assert fed(lines(*[b"a"] * 9, b"\xff")).repairs == {"invalid_utf8": 1}
+
+
+def test_complete_is_said_of_all_that_came() -> None:
+    assert fed(lines(*[b"a"] * 9, b'x"},"finish_reason":"stop"}],"y":[{"z":{"a":"')).complete
+
+
 @pytest.mark.parametrize("ending", [b'data: {"error":{"message":"no"}}\n\n', b"data: [DONE]\n\n"])
 def test_what_is_not_inside_is_at_once(ending: bytes) -> None:
     """An error that the server tells, and the end, never wait."""

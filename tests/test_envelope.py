@@ -420,14 +420,15 @@ def test_two_events_in_a_read_that_could_be_one() -> None:
     assert (accumulator.snapshot().text, accumulator.events) == ("a" * 9 + "bc", 11)  # type: ignore[union-attr]
 
 
-def test_near_the_largest_response_nothing_waits() -> None:
+@pytest.mark.parametrize("hand_out", [False, True])
+def test_near_the_largest_response_nothing_waits(hand_out: bool) -> None:
     """What waits, and what comes with one more read, must find room."""
     limits = Limits(response_size=5 * 65536 + 3000)
     body = sse(*(chunk({"content": f"{n} " + "x" * 50}) for n in range(7000)))
-    wanted, _ = push([body], envelope=False, limits=limits)
+    wanted, _ = push([body], envelope=False, hand_out=hand_out, limits=limits)
     assert wanted[1] is not None
     for slices in (by_event(body), [body[place : place + 1400] for place in range(0, len(body), 1400)]):
-        got, taken = push(slices, envelope=True, limits=limits)
+        got, taken = push(slices, envelope=True, hand_out=hand_out, limits=limits)
         assert got == wanted
         assert 30 < taken < 200
 

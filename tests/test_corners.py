@@ -237,3 +237,22 @@ def test_what_is_no_utf8_in_any_field_of_an_event() -> None:
     assert event == ServerSentEvent("\ufffd", "caf\ufffd", "\ufffd", None)
     (bare,) = SSEDecoder().feed(b"data: \xff\n\n")
     assert bare == ServerSentEvent("\ufffd", "message", "", None)
+
+
+@pytest.mark.parametrize("begin", [b"data: ", b": comment", b"x"])
+def test_a_line_that_comes_byte_by_byte_has_a_limit(begin: bytes) -> None:
+    decoder = SSEDecoder(max_event_bytes=1000)
+    decoder.feed(begin)
+    for _ in range(1000 - len(begin)):
+        decoder.feed(b"a")
+    with pytest.raises(LimitError, match="event_bytes"):
+        decoder.feed(b"a")
+
+
+def test_each_event_has_the_limit_to_itself() -> None:
+    decoder = SSEDecoder(max_event_bytes=40)
+    for _ in range(50):
+        assert [event.data for event in decoder.feed(b"data: " + b"a" * 34 + b"\n\n")] == ["a" * 34]
+        for piece in (b"data: " + b"a" * 10, b"\n", b"data: " + b"b" * 10 + b"\n", b"\n"):
+            events = decoder.feed(piece)
+        assert [event.data for event in events] == ["a" * 10 + "\n" + "b" * 10]

@@ -31,6 +31,13 @@ def chunk(delta: dict[str, Any] | None = None, *, finish: str | None = None, ind
     return {"id": "c1", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [choice], **fields}
 
 
+def so_far(accumulator: Accumulator) -> str:
+    """The text of what was pushed so far, of which there must be some."""
+    snapshot = accumulator.snapshot()
+    assert snapshot is not None
+    return snapshot.text
+
+
 def slicings(data: bytes, *, seed: int = 0, random_ones: int = 3) -> Iterator[list[bytes]]:
     """Ways to cut a body: whole, byte by byte, and at random with empty slices mixed in."""
     yield [data]

@@ -25,11 +25,11 @@ pytest.importorskip("rich", reason="needs the extra `batch`")
 
 import pyarrow.parquet as pq  # noqa: E402 - not without the extra
 
-from streamagg import _batch_parts, _batch_plan, batch  # noqa: E402
-from streamagg._batch_engines import run_local  # noqa: E402
-from streamagg._batch_totals import Totals  # noqa: E402
-from streamagg._batch_work import work  # noqa: E402
-from streamagg.arrow import SCHEMA, aggregate  # noqa: E402
+from streamagg import _batch_parts, _batch_plan, batch  # noqa: E402 - not without what is asked for above
+from streamagg._batch_engines import run_local  # noqa: E402 - not without what is asked for above
+from streamagg._batch_totals import Totals  # noqa: E402 - not without what is asked for above
+from streamagg._batch_work import work  # noqa: E402 - not without what is asked for above
+from streamagg.arrow import SCHEMA, aggregate  # noqa: E402 - not without what is asked for above
 
 COUNT = 60
 

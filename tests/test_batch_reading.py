@@ -20,12 +20,12 @@ pytest.importorskip("rich", reason="needs the extra `batch`")
 
 import pyarrow.parquet as pq  # noqa: E402 - not without the extra
 
-from streamagg import _batch_plan  # noqa: E402
-from streamagg._batch_files import is_chunk  # noqa: E402
-from streamagg._batch_plan import Task, plan, weight_of  # noqa: E402
-from streamagg._batch_read import BODY, Options, batches_of  # noqa: E402
-from streamagg._batch_work import work  # noqa: E402
-from streamagg.arrow import aggregate  # noqa: E402
+from streamagg import _batch_plan  # noqa: E402 - not without what is asked for above
+from streamagg._batch_files import is_chunk  # noqa: E402 - not without what is asked for above
+from streamagg._batch_plan import Task, plan, weight_of  # noqa: E402 - not without what is asked for above
+from streamagg._batch_read import BODY, Options, batches_of  # noqa: E402 - not without what is asked for above
+from streamagg._batch_work import work  # noqa: E402 - not without what is asked for above
+from streamagg.arrow import aggregate  # noqa: E402 - not without what is asked for above
 
 zstd = pytest.importorskip("compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd")
 

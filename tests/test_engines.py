@@ -12,7 +12,7 @@ from .helpers import chunk, sse
 pa = pytest.importorskip("pyarrow", reason="needs the extra `arrow`")
 import pyarrow.parquet as pq  # noqa: E402 - not without pyarrow
 
-from streamagg.arrow import SCHEMA, aggregate  # noqa: E402
+from streamagg.arrow import SCHEMA, aggregate  # noqa: E402 - not without what is asked for above
 
 COUNT = 5000
 

@@ -24,14 +24,14 @@ ray = pytest.importorskip("ray", reason="needs the extra `ray`")
 pytest.importorskip("ray.data", reason="needs the extra `ray`")
 
 import pyarrow as pa  # noqa: E402 - with Ray's extra
-import pyarrow.parquet as pq  # noqa: E402
-from ray.cluster_utils import Cluster  # noqa: E402
+import pyarrow.parquet as pq  # noqa: E402 - not without what is asked for above
+from ray.cluster_utils import Cluster  # noqa: E402 - not without what is asked for above
 
-from streamagg import _batch_plan, batch  # noqa: E402
-from streamagg._batch_totals import Totals  # noqa: E402
-from streamagg._batch_work import work  # noqa: E402
-from streamagg._cli import main  # noqa: E402
-from streamagg.arrow import SCHEMA, aggregate  # noqa: E402
+from streamagg import _batch_plan, batch  # noqa: E402 - not without what is asked for above
+from streamagg._batch_totals import Totals  # noqa: E402 - not without what is asked for above
+from streamagg._batch_work import work  # noqa: E402 - not without what is asked for above
+from streamagg._cli import main  # noqa: E402 - not without what is asked for above
+from streamagg.arrow import SCHEMA, aggregate  # noqa: E402 - not without what is asked for above
 
 FILES, ROWS = 24, 10
 LOCAL = {"node_ip_address": "127.0.0.1", "object_store_memory": 80 * 2**20}

@@ -132,7 +132,9 @@ def test_what_only_one_of_many_running_totals_says_stays(more: dict[str, Any]) -
 
 @pytest.mark.parametrize("name", ["prompt_tokens_details", "completion_tokens_details"])
 def test_details_of_running_totals_merge_key_by_key(name: str) -> None:
-    totals = [{"prompt_tokens": 5, "completion_tokens": n, "total_tokens": 5 + n} for n in range(1, 5)]
+    totals: list[dict[str, Any]] = [
+        {"prompt_tokens": 5, "completion_tokens": n, "total_tokens": 5 + n} for n in range(1, 5)
+    ]
     for total, details in zip(totals, ({"a": 1}, {"b": 2}, {"a": 3}, {"a": 4}), strict=True):
-        total[name] = details  # type: ignore[assignment]
+        total[name] = details
     assert usage(*totals) == {**totals[3], name: {"a": 4, "b": 2}}

@@ -16,7 +16,7 @@ from streamagg import Accumulator, ChatCompletionChunk, DecodeError, LimitError,
 from streamagg._envelopes import Envelopes
 
 from . import shared
-from .helpers import chunk, cut, slicings, so_far, sse, strip_nulls
+from .helpers import Patient, chunk, cut, slicings, so_far, sse, strip_nulls
 
 COUNT = 40
 WORDS = ["a", " b", "é😀", '"q"', "\\", "\n", "", "data: x\n\n", "\u2028", "null", "}", "\x7f"]
@@ -107,13 +107,16 @@ class Off(Envelopes):
         pass
 
 
-def push(slices: list[bytes], *, envelope: bool, hand_out: bool = False, **options: Any) -> tuple[Any, int]:
+def push(
+    slices: list[bytes], *, envelope: bool, hand_out: bool = False, patient: bool = False, **options: Any
+) -> tuple[Any, int]:
     """What a stream comes to in every respect; and how many events the envelope took."""
     accumulator = Accumulator(**options)
     chunks: list[ChatCompletionChunk] = []
     if hand_out:
         accumulator.deliver = chunks.append
-    envelopes = (Envelopes if envelope else Off)(accumulator._merger, options.get("limits", Limits()))
+    kind = Off if not envelope else Patient if patient else Envelopes
+    envelopes = kind(accumulator._merger, options.get("limits", Limits()))
     accumulator._envelopes = envelopes
     problem: StreamAggError | None = None
     try:
@@ -139,10 +142,11 @@ def agree(body: bytes, **options: Any) -> int:
     most = 0
     handed_out, _ = push([body], envelope=False, hand_out=True, **options)
     for slices in (by_event(body), *slicings(body)):
-        got, taken = push(slices, envelope=True, **options)
-        assert got == wanted
+        for patient in (False, True):
+            got, taken = push(slices, envelope=True, patient=patient, **options)
+            assert got == wanted
+            most = max(most, taken)
         assert push(slices, envelope=True, hand_out=True, **options)[0] == handed_out
-        most = max(most, taken)
     return most
 
 
@@ -337,6 +341,58 @@ def test_an_error_inside_shows_before_64_more_events() -> None:
             accumulator.feed(piece)
 
 
+LONG_ENOUGH = lines(*[b"text that is long enough"] * 100)
+
+
+@pytest.mark.parametrize("look", [*LOOKS, "events"])
+def test_an_error_inside_a_read_that_waits_is_that_of_its_event(look: str) -> None:
+    """Reads of several events wait until they come to 16 KiB."""
+    accumulator, broken = fed(LONG_ENOUGH), b"".join(lines(b"b", b'a"', b"c"))
+    accumulator.feed(broken)
+    with pytest.raises(DecodeError, match="event 102 ") as caught:
+        LOOKS.get(look, lambda accumulator: accumulator.events)(accumulator)
+        for _ in range(16384 // len(broken)):
+            accumulator.feed(b"".join(lines(b"d", b"e", b"f")))
+    assert caught.value.partial == accumulator.snapshot()
+    assert so_far(accumulator).endswith("enoughb")
+    assert (accumulator.events, accumulator.complete) == (102, False)
+
+
+@pytest.mark.parametrize("ending", [b'data: {"error":{"message":"no"}}\n\n', b"data: [DONE]\n\n", b"data: [DONE]\r\r"])
+@pytest.mark.parametrize("open_line", [b"", LONG_ENOUGH[0][:30]])
+def test_what_ends_a_read_is_at_once(ending: bytes, open_line: bytes) -> None:
+    """An error that the server tells, and the end, never wait for another read."""
+    accumulator = fed(LONG_ENOUGH)
+    accumulator.feed(b"".join(lines(b"a", b"b")) + LONG_ENOUGH[0][:40])
+    assert not accumulator._flows or accumulator._waiting
+    with suppress(ProviderError):
+        accumulator.feed(
+            LONG_ENOUGH[0][40:] + b"".join(lines(b"a")) + ending + (open_line if b"\r" not in ending else b"")
+        )
+    assert accumulator.done or accumulator._error is not None
+    assert so_far(accumulator).endswith("ab" + "text that is long enough" + "a")
+
+
+def test_reads_wait() -> None:
+    """Else what is said of it above would be said of nothing."""
+    accumulator, two = fed(LONG_ENOUGH), b"".join(lines(b"b", b"c"))
+    for _ in range(20):
+        accumulator.feed(two)
+    assert len(accumulator._waiting) == 20
+    assert accumulator.events == 140
+    assert not accumulator._waiting
+
+
+def test_reads_that_wait_come_to_16_kib_at_most() -> None:
+    accumulator, two = fed(LONG_ENOUGH), b"".join(lines(b"b", b"c"))
+    longest = 0
+    for _ in range(1000):
+        accumulator.feed(two)
+        longest = max(longest, sum(map(len, accumulator._waiting)))
+    assert 16384 - len(two) < longest <= 16384
+    assert accumulator.events == 2100
+
+
 def test_an_error_inside_is_at_once_where_chunks_are_handed_out() -> None:
     accumulator, given = Accumulator(), list[ChatCompletionChunk]()
     accumulator.deliver = given.append
@@ -384,15 +440,23 @@ def test_what_is_seen_is_all_that_came(look: str) -> None:
 @pytest.mark.parametrize("seed", range(30))
 def test_whenever_somebody_looks_it_is_all_there(seed: int) -> None:
     """Also where what was taken together turns out to differ, and some of it is taken together again."""
-    dice, accumulator, text = random.Random(seed), Accumulator(), ""
-    for n in range(800):
-        more = {"vendor": n} if dice.random() < 0.02 else {}
-        accumulator.feed(sse(chunk({"content": f"{n},"}, **more), done=False))
-        text += f"{n},"
-        assert accumulator.events == n + 1
-        if dice.random() < 0.02:
-            assert so_far(accumulator) == text
-    assert so_far(accumulator) == text
+    dice, accumulator = random.Random(seed), Accumulator()
+    count, left = 0, b""
+    for _ in range(400):
+        body = b""
+        for _ in range(dice.choice([1, 1, 1, 2, 5])):
+            more = {"vendor": count} if dice.random() < 0.01 else {}
+            body += sse(chunk({"content": f"{count},"}, **more), done=False)
+            count += 1
+        held_back = dice.choice([0, 0, 0, 1, 2, 10, 80])
+        body = left + body
+        left = body[len(body) - held_back :]
+        accumulator.feed(body[: len(body) - held_back])
+        came = count - bool(left)
+        if came and dice.random() < 0.05:
+            assert (so_far(accumulator), accumulator.events) == ("".join(f"{n}," for n in range(came)), came)
+    accumulator.feed(left)
+    assert (so_far(accumulator), accumulator.events) == ("".join(f"{n}," for n in range(count)), count)
 
 
 @pytest.mark.parametrize(
@@ -489,6 +553,7 @@ def lines_that_nearly_fit(draw: st.DrawFn) -> bytes:
 def test_any_lines_that_nearly_fit(body: bytes, strict: bool, seed: int) -> None:
     wanted, _ = push([body], envelope=False, strict=strict)
     for slices in ([body], by_event(body), cut(body, random.Random(seed))):
-        got, taken = push(slices, envelope=True, strict=strict)
-        event(f"taken: {bool(taken)}")
-        assert got == wanted
+        for patient in (False, True):
+            got, taken = push(slices, envelope=True, patient=patient, strict=strict)
+            event(f"taken: {bool(taken)}")
+            assert got == wanted

@@ -10,10 +10,10 @@ from hypothesis import event
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from streamagg import Accumulator, ChatCompletionChunk, IncompleteStreamError, ProviderError
+from streamagg import Accumulator, ChatCompletionChunk, IncompleteStreamError, Limits, ProviderError
 
 from . import reference
-from .helpers import chunk, so_far
+from .helpers import Patient, chunk, so_far
 from .strategies import CHUNK, TEXT
 
 PLAIN_CHUNK = TEXT.map(lambda text: chunk({"content": text}))
@@ -23,9 +23,11 @@ PLAIN_CHUNK = TEXT.map(lambda text: chunk({"content": text}))
 class Machine(RuleBasedStateMachine):
     """What was pushed whole so far is `chunks`; `rest` is what of an event's bytes has not been fed yet."""
 
-    @initialize(usage=st.just("auto"), handed_out=st.booleans())
-    def begin(self, usage: Any, handed_out: bool) -> None:
+    @initialize(usage=st.just("auto"), handed_out=st.booleans(), patient=st.booleans())
+    def begin(self, usage: Any, handed_out: bool, patient: bool) -> None:
         self.accumulator = Accumulator(usage=usage)
+        if patient:
+            self.accumulator._envelopes = Patient(self.accumulator._merger, Limits())
         self.chunks: list[Any] = []
         self.rest = b""
         self.ended = False

@@ -37,9 +37,9 @@ class Accumulator(Reading):
         """Take the next slice of the body: of any length, cut anywhere. Returns nothing.
 
         After `[DONE]` further input is ignored; after `finish` it is a `RuntimeError`. Raises
-        `DecodeError`, `ProviderError` or `LimitError` as soon as the event that causes it is whole; but where an event
-        begins and ends as those before it did, what is wrong in between may show at one of the next 64 or at the end,
-        under its own number and with the same partial.
+        `DecodeError`, `ProviderError` or `LimitError` as soon as the event that causes it is whole; but where events
+        begin and end as those before them did, what is wrong in between may show up to 64 events or 16 KiB later, or
+        at the end, under its own number and with the same partial.
         """
         if type(data) is not bytes:
             if not isinstance(data, (bytes, bytearray, memoryview, str)):
@@ -51,17 +51,12 @@ class Accumulator(Reading):
             raise _overlapping()
         try:
             if self._flows:
-                if not self._open_line:
-                    if data == self._envelopes.noise:
-                        return
-                    if self._envelopes.take_one(data, self.deliver):
-                        return
-                if len(data) <= SLICE and self._envelopes.ready and b"\n" in data:
-                    data = self._envelopes.take(self._open_line + data, self.deliver)
-                    self._open_line = b""
-                    if b"\n" not in data and b"\r" not in data:
-                        self._open_line = data
-                        return
+                envelopes = self._envelopes
+                if not self._waiting and (data == envelopes.noise or envelopes.take_one(data, self.deliver)):
+                    return
+                if self.deliver is None and envelopes.may_wait(data):
+                    self._waiting.append(data)
+                    return
             elif (self.done or self._finished or self._error is not None) and not self._open():
                 return
             try:
@@ -133,8 +128,8 @@ class Accumulator(Reading):
             if not self._finished:
                 self._finished = True
                 self._flows = False
-                self._sse.hold(self._open_line)
-                self._open_line = b""
+                self._sse.hold(b"".join(self._waiting))
+                self._waiting.clear()
                 if not self.done:
                     self._end()
             if not self.complete:
@@ -159,8 +154,14 @@ class Accumulator(Reading):
 
     def at_once(self) -> None:
         """From now on every event is merged as soon as it is whole: for who looks at the state after each read."""
-        self._envelopes.at_once = True
+        self._envelopes.hurry()
         self._look()
+
+    @property
+    def events(self) -> int:
+        """How many payloads were read: data events, bare JSON lines, added chunks."""
+        self._look()
+        return self._count
 
     @property
     def complete(self) -> bool:

@@ -15,7 +15,8 @@ again would change nothing: `place_of` refuses chunks of which that is not so.
 
 Why it is quick. Many events are split, checked and decoded at a time, by a handful of calls that
 cost no more for each event than copying it: their middles, put back between the pieces, must give
-the very bytes that came. The middles of a few events wait until there are many, or somebody looks.
+the very bytes that came. The middles of a few events wait until there are many, or somebody looks; so do
+reads of which the last event has the first piece and the last one, before they are split at all.
 
 Why they may wait. Nobody sees the state without their being merged first, and before anything else is
 read or merged, so it is the same state. Of one that does not fit after all, the general path reads that
@@ -47,12 +48,15 @@ from ._holes import (
     with_value,
 )
 from ._merge import Merger
+from ._sse import CR, LF
 from ._stamp import Stamp
 from ._struct import Extra, copied
 from ._text import Text
 
 _KEPT = (LAST, USAGE, LOGPROBS)
 _NOTHING = {LAST: b"0", USAGE: b"{}", INDEX: b"0", LOGPROBS: b"{}"}
+_MOST_BETWEEN = 2048
+"""How much may stand between the first piece and the last of an event that waits to be read."""
 _MOST_BYTES = 16384
 """How long an event may be to make an envelope of: looking for holes costs several times its length."""
 
@@ -61,8 +65,9 @@ class Envelope:
     """The bytes around the holes of a stream's events, and where what is in the holes goes."""
 
     __slots__ = (
-        *("head", "gaps", "end", "blank", "start", "stop", "cut", "shortest"),
-        *("holes", "bare", "steps", "kept", "choice", "text", "text_at", "turns", "shares", "stamp", "_lead", "_texts"),
+        *("head", "gaps", "end", "blank", "start", "stop", "cut", "shortest", "longest"),
+        *("holes", "bare", "steps", "kept", "choice", "text", "text_at", "turns", "shares", "stamp"),
+        *("appends", "reports", "_lead", "_quick", "_readers", "_texts"),
     )
 
     def __init__(
@@ -78,25 +83,34 @@ class Envelope:
         self.cut = self.stop + len(blank) + 2
         """Where the middle ends in a line that was split off at its LF."""
         self.shortest = self.start - self.stop
+        self.longest = self.shortest + _MOST_BETWEEN
+        """Up to this size an event may wait."""
         self.holes = tuple(holes)
+        several = len(holes) > 1  # of a lone text more is known
+        self._readers = tuple(hole.reader.all for hole in holes if several)
+        self._quick = tuple(hole.reader.quick for hole in holes if several)
         kinds = [hole.kind for hole in holes]
         self.bare = not all(hole.reader.quotes for hole in holes)
         """Whether there is a hole for other values than strings: JSON takes line ends for white space there."""
         self.steps = tuple(
             (end, len(end), hole.reader.one, hole.reader.quotes)
             for end, hole in zip((*self.gaps, self.end), holes, strict=True)
-            if len(holes) > 1
+            if several
         )
-        """How to read one event, hole by hole; of a lone text more is known."""
+        """How to read one event, hole by hole."""
         self.text_at = kinds.index(TEXT)
         self.turns = kinds.index(INDEX) if INDEX in kinds else None
         """In which hole the choice's index is, where choices take turns."""
+        self.reports = USAGE in kinds
+        """Whether there are reports of usage."""
         self.kept = tuple((place, hole.kind, hole.name) for place, hole in enumerate(holes) if hole.kind in _KEPT)
         self._lead = len(lead)
         self.choice = choice
         """The choice, where none take turns."""
         self.text = texts[choice]
         self._texts = texts if len(texts) > 1 else None
+        self.appends = {each: text.tail.append for each, text in texts.items()} if len(texts) > 1 else {}
+        """What adds a fragment to a choice's text, where choices take turns."""
         self.stamp: Stamp | None = None
         """Makes the chunk that an event with these values is, where chunks are handed out."""
         self.shares = any(kind in (USAGE, LOGPROBS) for kind in kinds)
@@ -138,17 +152,21 @@ class Envelope:
             return False
         return True
 
-    def read(self, middles: list[bytes]) -> list[Any]:
-        """The values in the holes, a column for each; a ValueError where a middle does not fit."""
+    def read(self, middles: list[bytes], *, quick: bool = False) -> list[Any]:
+        """The values in the holes, a column for each; a ValueError where a middle does not fit.
+
+        `quick`: where a report of usage restates the one before it, and nothing is to be handed out.
+        """
         if not self.gaps:
             return [strings(middles)]
-        if self.bare and (b"\r" in (joined := b"".join(middles)) or b"\n" in joined):
+        if self.bare and (CR in (joined := b"".join(middles)) or LF in joined):
             raise ValueError("more than a line")
         columns: list[Any] = [middles]
         for gap in self.gaps:
             columns[-1:] = zip(*[middle.split(gap) for middle in columns[-1]], strict=True)
-        values = [hole.reader.all(column) for hole, column in zip(self.holes, columns, strict=True)]
-        if self.turns is not None and not self.texts.keys() >= set(values[self.turns]):
+        readers = self._quick if quick else self._readers
+        values = [read(column) for read, column in zip(readers, columns, strict=True)]
+        if self.turns is not None and not self.appends.keys() >= set(values[self.turns]):
             raise ValueError("another choice")
         return values
 
@@ -157,7 +175,7 @@ class Envelope:
         place = self.start
         if not self.gaps:
             return [decode_string(event[place - 1 : self.stop + 1])]
-        if self.bare and (event.find(b"\n", place, self.stop) >= 0 or event.find(b"\r", place, self.stop) >= 0):
+        if self.bare and (event.find(LF, place, self.stop) >= 0 or event.find(CR, place, self.stop) >= 0):
             raise ValueError("more than a line")
         values = []
         for gap, size, read, quotes in self.steps:
@@ -235,7 +253,7 @@ def make(
     """An envelope of a chunk; None where its holes cannot be found. `others`: the texts of the choices
     that take turns with its own."""
     text = merger.choices[place.choice].text_of(place.name, place.call)
-    if text is None or len(data) > _MOST_BYTES or b"\n" in data or b"\r" in data:
+    if text is None or len(data) > _MOST_BYTES or LF in data or CR in data:
         return None
     try:
         holes = holes_of(chunk, place.name, data, indexed=bool(others)) if decode_chunk(data) == chunk else None

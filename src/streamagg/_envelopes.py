@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import repeat
-from typing import Any
+from typing import Any, ClassVar
 
 from ._chunk import ChatCompletionChunk
 from ._envelope import Envelope, make, place_of, shell
@@ -15,6 +15,7 @@ from ._holes import LAST, USAGE
 from ._limits import Limits
 from ._merge import Merger
 from ._rules import other
+from ._sse import CR, LF
 from ._stamp import stamp_of
 from ._text import Text
 
@@ -22,11 +23,11 @@ Deliver = Callable[[ChatCompletionChunk], None]
 
 _FEW = 6
 _MANY = 64
-_PER_EVENT = 128
+_PER_EVENT = 64
 """For so many characters of a response one more event may wait to be read: it costs some 60 bytes beside its own."""
+_MOST_UNREAD = 16384
+"""How many bytes may wait before they are split into events, where a response is no longer little."""
 SLICE = 65536  # a larger feed is read in slices, so that its lines are not all held at once
-_MOST_BETWEEN = 2048
-"""How much may stand between the first piece and the last of an event that waits to be read."""
 _MOST_CHOICES = 64
 """How many choices may take turns."""
 _WORTH = 4
@@ -40,9 +41,12 @@ _MISFITS = 4
 class Envelopes:
     """The envelope of one stream, and when it is worth making one."""
 
+    little: ClassVar[int] = 1024
+    """Up to this size of a response no read waits, so that many streams may be open at once."""
+
     __slots__ = (
         *("_envelope", "_hits", "_merger", "_misfits", "_most", "_room", "_skip", "_spilled", "_wait"),
-        *("at_once", "held", "merged", "noise", "ready"),
+        *("at_once", "held", "merged", "noise", "patience", "ready", "unread"),
     )
 
     def __init__(self, merger: Merger, limits: Limits) -> None:
@@ -52,6 +56,10 @@ class Envelopes:
         self._envelope: Envelope | None = None
         self.at_once = False
         """Whether nothing may be held back."""
+        self.patience = 0
+        """How many bytes of reads may wait unread."""
+        self.unread = 0
+        """How many do."""
         self.merged = 0
         """How many events were merged."""
         self.noise = b""
@@ -75,17 +83,17 @@ class Envelopes:
     # ------------------------------------------------------------------ taking events
 
     def take_one(self, data: bytes, deliver: Deliver | None) -> bool:
-        """Take a slice that is just one event, as many servers send them; returns whether it was.
+        """Take a read that is just one event, as many servers send them; returns whether it was.
 
         As `take`, for input that stands between two events.
         """
         envelope = self._envelope
         if envelope is None or not (data.startswith(envelope.head) and data.endswith(envelope.end)):
             return False
-        between = len(data) - envelope.shortest
-        if not 0 <= between <= _MOST_BETWEEN:
+        size = len(data)
+        if not envelope.shortest <= size <= envelope.longest:
             return False
-        if between >= envelope.shortest and data.find(b"\n", envelope.start, envelope.stop) >= 0:
+        if size >= 2 * envelope.shortest and data.find(LF, envelope.start, envelope.stop) >= 0:
             return False  # there is room for another one
         if deliver is not None or self.at_once:
             return self._take_now(envelope, data, deliver)
@@ -94,18 +102,44 @@ class Envelopes:
         self.held.append(data[envelope.start : envelope.stop])
         return True
 
+    def may_wait(self, data: bytes) -> bool:
+        """Whether a read may wait to be split with others: as far as its ends show it holds such events alone.
+
+        Only the last event that it completes is looked at, so that what a server ends with never waits.
+        """
+        envelope = self._envelope
+        unread = self.unread + len(data)
+        if unread > self.patience or envelope is None:
+            return False
+        after = data.rfind(LF) + 1
+        if not data.endswith(envelope.end, 0, after) or data[-1] == CR:
+            return False
+        begin = data.rfind(LF, 0, after + envelope.stop) + 1
+        if not data.startswith(envelope.head, begin):
+            return False
+        self.unread = unread
+        return True
+
     def _take_now(self, envelope: Envelope, data: bytes, deliver: Deliver | None) -> bool:
         """Merge one event at once. Returns whether it fits."""
-        if (deliver is not None and envelope.stamp is None) or not self.settle(deliver):
+        if deliver is not None and envelope.stamp is None:
             return False
+        if self.held and not self.settle(deliver):
+            return False
+        merger = self._merger
         try:
             values = envelope.read_one(data)
             again = envelope.read_one(data) if deliver is not None and envelope.shares else values
         except (ValueError, RecursionError):
             return False
-        self._merge_one(envelope, values, len(data) - envelope.shortest)
+        if envelope.gaps:
+            self._merge_one(envelope, values, len(data) - envelope.shortest)
+        else:
+            merger.size += len(values[0])
+            envelope.text.add(values[0])
+        self._hits += 1
         self.merged += 1
-        if self._merger.size > self._room:
+        if merger.size > self._room:
             self.end()
         if deliver is not None and envelope.stamp is not None:
             deliver(envelope.stamp(again))
@@ -118,7 +152,9 @@ class Envelopes:
         before may be gone.
         """
         envelope = self._envelope
-        if envelope is None or self._spilled or not data.startswith((envelope.head, b":")):
+        if self._spilled:
+            return self.spilled() + data
+        if envelope is None or not data.startswith((envelope.head, b":")):
             return data
         if deliver is not None and envelope.stamp is None:
             return data
@@ -136,12 +172,14 @@ class Envelopes:
             return not self._spilled
         assert envelope is not None  # it ends only where nothing waits
         self.held = []
+        quick = deliver is None and (not envelope.reports or self._merger.usage.runs)
         try:
-            columns = envelope.read(middles)
+            columns = envelope.read(middles, quick=quick)
         except (ValueError, RecursionError):
             count = _longest(len(middles), lambda done, count: envelope.reads(middles[done:count]))
             self._spilled = b"".join(envelope.head + middle + envelope.end for middle in middles[count:])
             if not count:
+                self.patience = 0
                 return False
             middles = middles[:count]
             columns = envelope.read(middles)
@@ -149,6 +187,8 @@ class Envelopes:
         self.merged += len(middles)
         self._hits += len(middles)
         self._most = max(_FEW, min(self._merger.size // _PER_EVENT, _MANY))
+        patient = self._merger.size > self.little and not self.at_once and not self._spilled
+        self.patience = _MOST_UNREAD if patient else 0
         if self._merger.size > self._room:
             self.end()
         if deliver is not None and envelope.stamp is not None:
@@ -174,7 +214,7 @@ class Envelopes:
             *parts, last = data.split(self.noise)
             events = list(filter(None, parts))
             first = [event[envelope.start : envelope.stop] for event in events]
-            if first and (b"".join((head, seam.join(first), end)) != b"".join(events) or b"\n" in b"".join(first)):
+            if first and (b"".join((head, seam.join(first), end)) != b"".join(events) or LF in b"".join(first)):
                 first, last = [], _without(self.noise, data, 2 * (envelope.blank + b"\n"))
             data = last
         lines = data.split(b"\n")
@@ -184,7 +224,10 @@ class Envelopes:
         if not lines:
             return first, rest
         middles = [line[envelope.start : envelope.cut] for line in lines[::2]]
-        if b"".join((head, seam.join(middles), end, rest)) != data:
+        joined = seam.join(middles)
+        size = envelope.start + len(joined)
+        whole = size + len(end) + len(rest) == len(data) and data.startswith(head)
+        if not (whole and data.startswith(joined, envelope.start) and data.startswith(end, size)):
             count = _longest(len(middles), lambda _, count: data.startswith(head + seam.join(middles[:count]) + end))
             middles = middles[:count]
             rest = data[len(head + seam.join(middles) + end) :] if middles else data
@@ -199,9 +242,8 @@ class Envelopes:
         if envelope.turns is None:
             envelope.text.add(fragment, len(texts))
         else:
-            tails = {choice: text.tail.append for choice, text in envelope.texts.items()}
             for choice, each in zip(columns[envelope.turns], texts, strict=True):
-                tails[choice](each)
+                envelope.appends[choice](each)
             for text in envelope.texts.values():
                 if len(text.tail) >= text.wait:
                     text.fold()
@@ -227,7 +269,6 @@ class Envelopes:
         if len(text.tail) >= text.wait:
             text.fold()
         merger.size += len(fragment)
-        self._hits += 1
         for place, kind, name in envelope.kept:
             if kind == LAST:
                 merger.size += other(merger.fields, name, values[place])
@@ -243,6 +284,12 @@ class Envelopes:
         """Something came that the envelope does not know of."""
         self._envelope = None
         self.ready = False
+        self.patience = 0
+
+    def hurry(self) -> None:
+        """From now on nothing is held back."""
+        self.at_once = True
+        self.patience = 0
 
     def learn(self, chunk: ChatCompletionChunk, data: bytes, lead: bytes, blank: bytes, *, handed_out: bool) -> None:
         """Look at a chunk that the general path has just merged: make an envelope of it, or end the one there is.
@@ -306,7 +353,7 @@ def _longest(count: int, fits: Callable[[int, int], bool]) -> int:
 def _comment(data: bytes, blank: bytes) -> bytes:
     """The comment that bytes begin with, and its blank line; empty where there is no blank line after it."""
     line, _, rest = data.partition(b"\n")
-    alone = rest.startswith(blank + b"\n") and line.endswith(blank) and b"\r" not in line.removesuffix(blank)
+    alone = rest.startswith(blank + b"\n") and line.endswith(blank) and CR not in line.removesuffix(blank)
     return line + b"\n" + blank + b"\n" if alone else b""
 
 

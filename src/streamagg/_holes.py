@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from itertools import islice
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -37,6 +37,8 @@ class HoleReader(msgspec.Struct, frozen=True):
     """The values of as many events, without quotes."""
     quotes: int
     """1 for strings, else 0."""
+    quick: Callable[[Sequence[bytes]], list[Any]]
+    """As `all`, for who only merges them: refuses the same, and gives the last alone where that is all that counts."""
 
 
 class Hole(msgspec.Struct, frozen=True):
@@ -112,12 +114,43 @@ def _logprobs(raw: Sequence[bytes]) -> list[ChatCompletionLogProbs]:
     return [_decode_logprobs(each) for each in raw]
 
 
-_STRINGS = HoleReader(decode_string, strings, 1)
-_ALPHABETS = HoleReader(lambda raw: _alphabets((raw[1:-1],))[0], _alphabets, 1)
-_SINGLES = HoleReader(lambda raw: _singles((raw,))[0], _singles, 0)
-_REPORTS = HoleReader(lambda raw: _reports((raw,))[0], _reports, 0)
-_INDICES = HoleReader(msgspec.json.Decoder(int).decode, _indices, 0)
-_LOGPROBS = HoleReader(_decode_logprobs, _logprobs, 0)
+def _padding(raw: Sequence[bytes]) -> list[Any]:
+    """Nothing: padding is letters and digits, which are a string, or else some string."""
+    return [] if b"".join(raw).isalnum() else strings(raw)
+
+
+class _Counters(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
+    """A report of the three counters, as a running total repeats it."""
+
+    prompt_tokens: Annotated[int, msgspec.Meta(gt=0)]
+    completion_tokens: int
+    total_tokens: int
+    prompt_tokens_details: None = None
+    completion_tokens_details: None = None
+
+
+_decode_counters = msgspec.json.Decoder(list[tuple[_Counters]]).decode
+
+
+def _running(raw: Sequence[bytes]) -> list[CompletionUsage]:
+    """The last of some reports, where each of them replaces the one before it.
+
+    Inside a `_Counters` no bracket can stand, so none of them spans two: as for `strings`, the count tells.
+    """
+    try:
+        whole = len(_decode_counters(b"[[%b]]" % b"],[".join(raw))) == len(raw)
+    except ValueError:
+        whole = False
+    return [_decode_usage(raw[-1])] if whole else _reports(raw)
+
+
+_STRINGS = HoleReader(decode_string, strings, 1, strings)
+_PADDING = HoleReader(decode_string, strings, 1, _padding)
+_ALPHABETS = HoleReader(lambda raw: _alphabets((raw[1:-1],))[0], _alphabets, 1, _alphabets)
+_SINGLES = HoleReader(lambda raw: _singles((raw,))[0], _singles, 0, _singles)
+_REPORTS = HoleReader(lambda raw: _reports((raw,))[0], _reports, 0, _running)
+_INDICES = HoleReader(msgspec.json.Decoder(int).decode, _indices, 0, _indices)
+_LOGPROBS = HoleReader(_decode_logprobs, _logprobs, 0, _logprobs)
 
 
 # ------------------------------------------------------------------ what may have them
@@ -204,7 +237,7 @@ def holes_of(chunk: ChatCompletionChunk, name: str, data: bytes, *, indexed: boo
         if value is not None and not isinstance(value, (dict, list)):
             wanted.append((LAST, field, _STRINGS if isinstance(value, str) else _SINGLES))
     if chunk.obfuscation is not None:
-        wanted.append((PADDING, "obfuscation", _STRINGS))
+        wanted.append((PADDING, "obfuscation", _PADDING))
     if chunk.p is not None:
         wanted.append((PADDING, "p", _ALPHABETS))
     if chunk.usage is not None:

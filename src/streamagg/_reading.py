@@ -19,7 +19,7 @@ from ._merge import Merger
 from ._payloads import bytes_of, documents, hint, is_answer, is_cut, is_document, is_error, shown
 from ._reader import Reader, Refusal, Sentinel
 from ._response import ChatCompletionResponse
-from ._sse import Frame, Item, SSEDecoder, StrayLine, fold
+from ._sse import CR, LF, LONG, Frame, Item, SSEDecoder, StrayLine, fold
 from ._struct import copied, mended
 from ._usage import UsageMode
 
@@ -56,8 +56,8 @@ class Reading:
         self._error: StreamAggError | None = None
         self._response: ChatCompletionResponse | None = None  # what `finish` gave
         self._finished = False  # `finish` was called
-        self._flows = False  # input stands between two events, but for `_open_line`
-        self._open_line = b""
+        self._flows = False  # input stands between two events, but for what waits
+        self._waiting: list[bytes] = []  # the line that stands open, and reads of which none was looked into
         self._lost: bool = False  # input ended inside an event
         self._whole: bool = False  # a plain JSON body, not a stream
         self._bare = False  # chunks stand on lines of their own, without `data:`
@@ -66,8 +66,8 @@ class Reading:
         self._oddity = b""  # the first payload that was passed over
 
     @property
-    def events(self) -> int:
-        """How many payloads were read: data events, bare JSON lines, added chunks."""
+    def _count(self) -> int:
+        """How many payloads were read, but for those in what waits."""
         envelopes = self._envelopes
         return self._events + envelopes.merged + len(envelopes.held)
 
@@ -76,6 +76,8 @@ class Reading:
     def _settle(self) -> None:
         """Merge what the envelope holds back. An error in it is what the next call raises."""
         try:
+            if self._waiting:
+                self._take_slice(b"")
             while not self._envelopes.settle(self.deliver):
                 self._take_slice(b"")
         except StreamAggError as error:
@@ -106,30 +108,40 @@ class Reading:
     def _take_slice(self, data: bytes) -> None:
         """Read a slice: by the envelope as far as that fits, and an event or a few at a time the general way."""
         sse, envelopes, left = self._sse, self._envelopes, data
-        self._flows = False
-        fits = envelopes.settle(self.deliver)
-        if not fits:
-            left, self._open_line = envelopes.spilled() + self._open_line + data, b""
-        if self._open_line:
-            sse.hold(self._open_line)
-            self._open_line = b""
+        if self._waiting:
+            left = b"".join((*self._waiting, data))
+            self._waiting.clear()
+            envelopes.unread = 0
+        fresh = True  # the envelope was not tried yet
+        if self._flows:
+            left = envelopes.take(left, self.deliver)
+            if LF not in left and CR not in left and len(left) <= LONG:
+                if left:
+                    self._waiting.append(left)
+                return
+            self._flows = fresh = False
+        if not envelopes.settle(self.deliver):
+            left = envelopes.spilled() + left
+            fresh = False
         wasted = 0
         while left and not self.done:
-            if fits and envelopes.ready and wasted < _WASTE:
+            if fresh and envelopes.ready and wasted < _WASTE:
                 line = sse.open_line()
                 if line is not None:
-                    before = self.events
+                    before = self._count
                     left = envelopes.take(line + left, self.deliver)
-                    wasted += len(left) if self.events < before + _FEW else 0
+                    wasted += len(left) if self._count < before + _FEW else 0
                     if left and not envelopes.settle(self.deliver):
                         left = envelopes.spilled() + left
-            fits = True
+            fresh = True
             part = left[: self._end_of_part(left)]
             blank = None if self.watch is not None else b"\r" if part.endswith(b"\r\n") else b""
             self._take_all(sse.read(part), blank)
             left = left[len(part) :]
         if envelopes.ready and not self.done and (line := sse.open_line()) is not None:
-            self._flows, self._open_line = True, line
+            self._flows = True
+            if line:
+                self._waiting.append(line)
 
     def _end_of_part(self, data: bytes) -> int:
         """Where to stop reading the general way, to try an envelope again: after one event, or some."""
@@ -218,7 +230,7 @@ class Reading:
         if chunk.choices is None and is_error(chunk.error):
             raise ProviderError(chunk.error)
         plain = self._merger.add(chunk, weight or len(data))
-        self._whole = self.events == 1 and chunk.object == "chat.completion" and is_answer(chunk)
+        self._whole = self._count == 1 and chunk.object == "chat.completion" and is_answer(chunk)
         if self._heard:
             self._count_heard()
         if self.watch is not None:
@@ -289,7 +301,7 @@ class Reading:
             self._hear("bare_json_line")
             self._bare = True
         self._merge(chunk, data)
-        self._whole = whole and self.events == 1
+        self._whole = whole and self._count == 1
 
     # ------------------------------------------------------------------ the end
 
@@ -306,7 +318,7 @@ class Reading:
             if left.stray is not None and not self.done:
                 data = left.stray.line
                 self._lost = not self._take_stray(left.stray, cut=True) or self._lost
-            if self._head and not self.events:
+            if self._head and not self._count:
                 data = b"\n".join(self._head)
                 self._take_body(data)
         except Refusal as error:
@@ -336,7 +348,7 @@ class Reading:
     def _refused(self, error: Exception, data: bytes) -> DecodeError:
         reason = str(error) + hint(data)
         path = error.path if isinstance(error, Unreadable) else ""
-        return DecodeError(reason, event=self.events, path=f"${path}", data=data)
+        return DecodeError(reason, event=self._count, path=f"${path}", data=data)
 
     def _fail(self, error: StreamAggError) -> NoReturn:
         self._failed(error)
@@ -353,6 +365,6 @@ class Reading:
             if self._oddity:
                 shown = f"{quoted(beginning(self._oddity))}{hint(self._oddity)}"
                 return f"the source had no chunk; it begins {shown}{self.origin()}"
-            return f"the source {'ended without a chunk' if self.events else 'was empty'}{self.origin()}"
+            return f"the source {'ended without a chunk' if self._count else 'was empty'}{self.origin()}"
         where = "inside an event" if self._lost else "without [DONE]"
-        return f"the source ended {where} after {self.events} event{'s' * (self.events != 1)}, {self._merger.missing()}"
+        return f"the source ended {where} after {self._count} event{'s' * (self._count != 1)}, {self._merger.missing()}"

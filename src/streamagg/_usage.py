@@ -66,6 +66,11 @@ class UsageMerge:
         self._had_prompt = self._had_prompt or bool(_count(report, "prompt_tokens"))
         return grown
 
+    @property
+    def runs(self) -> bool:
+        """Whether of reports that name the three counters and nothing else only the last one counts."""
+        return self._running is not None
+
     def add_all(self, reports: Sequence[CompletionUsage]) -> int:
         """Take the reports of chunks with choices, in order. Returns the growth in size."""
         if self._running is not None and all(map(_is_whole, reports)):

@@ -99,8 +99,9 @@ class Session:
 
     def _until(self, now: float) -> float:
         """When the time is up: it runs from the last data event."""
-        if self.accumulator.events != self._events:
-            self._events, self._deadline = self.accumulator.events, now + (self._idle_timeout or 0)
+        events = self.accumulator.events
+        if events != self._events:
+            self._events, self._deadline = events, now + (self._idle_timeout or 0)
         return self._deadline
 
     def _idle(self) -> IdleTimeoutError:

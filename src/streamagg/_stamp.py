@@ -26,28 +26,32 @@ def stamp_of(chunk: ChatCompletionChunk, holes: Sequence[Hole]) -> Stamp:
 
         return slow
 
-    levels = [3 if hole.name == "arguments" else _LEVELS.get(hole.kind, 0) for hole in holes]
-    unknown = [(place, hole.name) for place, hole in enumerate(holes) if hole.kind == LAST and hole.name in chunk.extra]
-    targets = [
-        (place, levels[place], hole.name) for place, hole in enumerate(holes) if (place, hole.name) not in unknown
-    ]
-
+    where: list[list[tuple[int, str]]] = [[], [], [], []]  # the chunk's own, the choice's, the text, the unknown
+    for place, hole in enumerate(holes):
+        unknown = hole.kind == LAST and hole.name in chunk.extra
+        where[3 if unknown else _LEVELS.get(hole.kind, 0)].append((place, hole.name))
+    own, choices, ((text_at, text_name),), extras = where
     has_extra = bool(chunk.extra)
+    first = template.choices[0]
+    copy, copy_choice, copy_delta = template.__copy__, first.__copy__, first.delta.__copy__
+    call = first.delta.tool_calls[0] if first.delta.tool_calls else None
 
     def quick(row: Sequence[Any]) -> ChatCompletionChunk:
-        new: ChatCompletionChunk = template.__copy__()
-        new.choices = [choice := template.choices[0].__copy__()]
-        choice.delta = delta = choice.delta.__copy__()
-        function = None
-        if delta.tool_calls:
-            delta.tool_calls = [call := delta.tool_calls[0].__copy__()]
-            call.function = function = call.function.__copy__()
-        made = (new, choice, delta, function)
-        for place, level, name in targets:
-            setattr(made[level], name, row[place])
+        new: ChatCompletionChunk = copy()
+        choice = copy_choice()
+        choice.delta = told = copy_delta()
+        new.choices = [choice]
+        if call is not None:
+            told.tool_calls = [of_call := call.__copy__()]
+            of_call.function = told = call.function.__copy__()
+        setattr(told, text_name, row[text_at])
+        for place, name in own:
+            setattr(new, name, row[place])
+        for place, name in choices:
+            setattr(choice, name, row[place])
         if has_extra:
             new.extra = extra = Extra(template.extra)
-            for place, name in unknown:
+            for place, name in extras:
                 extra[name] = row[place]
         return new
 

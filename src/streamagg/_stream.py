@@ -58,40 +58,39 @@ class ChatCompletionStream(Wrapped, AsyncIterator[ChatCompletionChunk]):
         return AsyncTold(self._fill, self._texts())
 
     async def __anext__(self) -> ChatCompletionChunk:
-        if not self._chunks:
-            await self._fill(self._chunks)
-        return self._chunks.popleft()
+        chunks = self._chunks
+        if not chunks:
+            await self._fill(chunks)
+        return chunks.popleft()
 
     async def _fill(self, queue: deque[Any]) -> None:
         """Read until there is something in a queue; raise what ended the stream where there is nothing."""
-        self._claim()
+        if self._busy:
+            self._claim()
+        self._busy = True  # as `_claim`, which would be a call more
         try:
             while not queue:
                 if self._ended:
                     await self._close()
                     raise self._error or StopAsyncIteration
-                await self._read()
+                try:
+                    if self._items is None:
+                        self._clock.start()
+                        self._items = self._session.open(AsyncItems(self._source))
+                        self._next = self._session.reader(self._items)
+                    stop = self._take(await self._next())
+                except StopAsyncIteration:
+                    stop = True
+                except StreamAggError as error:
+                    self._error = error
+                    stop = True
+                except BaseException:  # of the source, cancellation too: it passes once all is closed
+                    await self._close()
+                    raise
+                if stop:
+                    self._end()
         finally:
             self._busy = False
-
-    async def _read(self) -> None:
-        """Read one item of the source, or its end."""
-        try:
-            if self._items is None:
-                self._clock.start()
-                self._items = self._session.open(AsyncItems(self._source))
-                self._next = self._session.reader(self._items)
-            stop = self._take(await self._next())
-        except StopAsyncIteration:
-            stop = True
-        except StreamAggError as error:
-            self._error = error
-            stop = True
-        except BaseException:  # of the source, cancellation too: it passes once all is closed
-            await self._close()
-            raise
-        if stop:
-            self._end()
 
     async def _close(self) -> None:
         self._ended = True
@@ -137,40 +136,39 @@ class SyncChatCompletionStream(Wrapped, Iterator[ChatCompletionChunk]):
         return Told(self._fill, self._texts())
 
     def __next__(self) -> ChatCompletionChunk:
-        if not self._chunks:
-            self._fill(self._chunks)
-        return self._chunks.popleft()
+        chunks = self._chunks
+        if not chunks:
+            self._fill(chunks)
+        return chunks.popleft()
 
     def _fill(self, queue: deque[Any]) -> None:
         """As `ChatCompletionStream._fill`."""
-        self._claim()
+        if self._busy:
+            self._claim()
+        self._busy = True  # as `_claim`, which would be a call more
         try:
             while not queue:
                 if self._ended:
                     self._close()
                     raise self._error or StopIteration
-                self._read()
+                try:
+                    if self._items is None:
+                        self._clock.start()
+                        self._items = self._session.open(SyncItems(self._source))
+                        self._next = self._session.reader_sync(self._items)
+                    stop = self._take(self._next())
+                except StopIteration:
+                    stop = True
+                except StreamAggError as error:
+                    self._error = error
+                    stop = True
+                except BaseException:  # of the source, cancellation too: it passes once all is closed
+                    self._close()
+                    raise
+                if stop:
+                    self._end()
         finally:
             self._busy = False
-
-    def _read(self) -> None:
-        """Read one item of the source, or its end."""
-        try:
-            if self._items is None:
-                self._clock.start()
-                self._items = self._session.open(SyncItems(self._source))
-                self._next = self._session.reader_sync(self._items)
-            stop = self._take(self._next())
-        except StopIteration:
-            stop = True
-        except StreamAggError as error:
-            self._error = error
-            stop = True
-        except BaseException:  # of the source, cancellation too: it passes once all is closed
-            self._close()
-            raise
-        if stop:
-            self._end()
 
     def _close(self) -> None:
         self._ended = True

@@ -75,28 +75,37 @@ class StreamClock:
         if self._first_byte is None:
             self._first_byte = now
             self._began = now if self._began is None else self._began
-        payloads = accumulator.events - accumulator.passed
-        if payloads == self._payloads or not accumulator._merger.began:
+        payloads = accumulator._events + accumulator._envelopes.merged - accumulator.passed  # here nothing waits
+        if payloads == self._payloads:
             return
-        self._payloads = payloads
-        self._last_chunk = now
         state = self._state
         if state is None:
+            if not accumulator._merger.began:
+                return
             if self._first_chunk is None:
                 self._first_chunk = now
             state = self._state = next(iter(accumulator._merger.choices.values()), None)
-            if state is None:
-                return
+        self._payloads = payloads
+        self._last_chunk = now
+        if state is None:
+            return
         if self._open or len(state.delta) != self._fields:
             self._look(state, now)
         content = self._content
-        if content is not None:
-            if content.parts is None:
-                self._measure(content.text)
+        if content is None:
+            return
+        if content.parts is None:
+            text = content.text
+            tail = text.tail
+            if len(tail) == self._count + 1 and len(text.head) == self._head:  # as nearly always
+                self._count += 1
+                self._size += len(tail[-1])
             else:
-                self._measure_parts(content.parts, now)
-            if self._before + self._size != self._characters:
-                self._text_came(self._before + self._size, now)
+                self._measure(text)
+        else:
+            self._measure_parts(content.parts, now)
+        if self._before + self._size != self._characters:
+            self._text_came(self._before + self._size, now)
 
     @property
     def timing(self) -> Timing:
@@ -152,8 +161,6 @@ class StreamClock:
         if head != self._head or new < 0:
             self._size = head + sum(map(len, tail))
             self._head = head
-        elif new == 1:  # as nearly always
-            self._size += len(tail[-1])
         elif new:
             self._size += sum(map(len, tail[-new:]))
         self._count += new

@@ -45,15 +45,16 @@ class Envelopes:
     """Up to this size of a response no read waits, so that many streams may be open at once."""
 
     __slots__ = (
-        *("_envelope", "_hits", "_merger", "_misfits", "_most", "_room", "_skip", "_spilled", "_wait"),
-        *("at_once", "held", "merged", "noise", "patience", "ready", "unread"),
+        *("_hits", "_merger", "_misfits", "_room", "_skip", "_spilled", "_wait"),
+        *("at_once", "envelope", "held", "merged", "most", "noise", "patience", "unread"),
     )
 
     def __init__(self, merger: Merger, limits: Limits) -> None:
         self._merger = merger
         self._room = limits.response_size - 5 * SLICE if limits.event_bytes >= 2 * SLICE else -1
         """Up to this size what comes in a slice, what stood open before it, and what waits, pass no limit."""
-        self._envelope: Envelope | None = None
+        self.envelope: Envelope | None = None
+        """The one there is, to try."""
         self.at_once = False
         """Whether nothing may be held back."""
         self.patience = 0
@@ -66,14 +67,13 @@ class Envelopes:
         """The comment, with its blank line, that keeps the stream alive."""
         self.held: list[bytes] = []
         """The middles of events that wait to be read together."""
-        self._most = _FEW  # so many may wait
+        self.most = _FEW
+        """How many may wait."""
         self._spilled = b""  # the events of which the first does not fit after all
         self._hits = 0
         self._wait = 1
         self._skip = 0
         self._misfits = 0
-        self.ready = False
-        """Whether there is an envelope to try."""
 
     @property
     def eager(self) -> bool:
@@ -87,7 +87,7 @@ class Envelopes:
 
         As `take`, for input that stands between two events.
         """
-        envelope = self._envelope
+        envelope = self.envelope
         if envelope is None or not (data.startswith(envelope.head) and data.endswith(envelope.end)):
             return False
         size = len(data)
@@ -97,7 +97,7 @@ class Envelopes:
             return False  # there is room for another one
         if deliver is not None or self.at_once:
             return self._take_now(envelope, data, deliver)
-        if len(self.held) >= self._most and not (self.settle(None) and self.ready):
+        if len(self.held) >= self.most and not (self.settle(None) and self.envelope is not None):
             return False
         self.held.append(data[envelope.start : envelope.stop])
         return True
@@ -107,7 +107,7 @@ class Envelopes:
 
         Only the last event that it completes is looked at, so that what a server ends with never waits.
         """
-        envelope = self._envelope
+        envelope = self.envelope
         unread = self.unread + len(data)
         if unread > self.patience or envelope is None:
             return False
@@ -151,7 +151,7 @@ class Envelopes:
         The bytes must begin between two events. Returns those that are left, where comments that stood
         before may be gone.
         """
-        envelope = self._envelope
+        envelope = self.envelope
         if self._spilled:
             return self.spilled() + data
         if envelope is None or not data.startswith((envelope.head, b":")):
@@ -160,14 +160,14 @@ class Envelopes:
             return data
         middles, rest = self._split(envelope, data)
         self.held += middles
-        if (len(self.held) >= self._most or deliver is not None or self.at_once) and not self.settle(deliver):
+        if (len(self.held) >= self.most or deliver is not None or self.at_once) and not self.settle(deliver):
             return self.spilled() + rest
         return rest
 
     def settle(self, deliver: Deliver | None) -> bool:
         """Merge what was taken. Returns whether all of it fits: if not, `spilled` has what begins with the first event
         that does not, which must be read the general way before anything else is taken."""
-        middles, envelope = self.held, self._envelope
+        middles, envelope = self.held, self.envelope
         if not middles:
             return not self._spilled
         assert envelope is not None  # it ends only where nothing waits
@@ -186,9 +186,9 @@ class Envelopes:
         self._merge(envelope, columns, middles)
         self.merged += len(middles)
         self._hits += len(middles)
-        self._most = max(_FEW, min(self._merger.size // _PER_EVENT, _MANY))
-        patient = self._merger.size > self.little and not self.at_once and not self._spilled
-        self.patience = _MOST_UNREAD if patient else 0
+        if not self.at_once:
+            self.most = max(_FEW, min(self._merger.size // _PER_EVENT, _MANY))
+            self.patience = _MOST_UNREAD if self._merger.size > self.little and not self._spilled else 0
         if self._merger.size > self._room:
             self.end()
         if deliver is not None and envelope.stamp is not None:
@@ -282,14 +282,13 @@ class Envelopes:
 
     def end(self) -> None:
         """Something came that the envelope does not know of."""
-        self._envelope = None
-        self.ready = False
+        self.envelope = None
         self.patience = 0
 
     def hurry(self) -> None:
         """From now on nothing is held back."""
         self.at_once = True
-        self.patience = 0
+        self.most = self.patience = 0
 
     def learn(self, chunk: ChatCompletionChunk, data: bytes, lead: bytes, blank: bytes, *, handed_out: bool) -> None:
         """Look at a chunk that the general path has just merged: make an envelope of it, or end the one there is.
@@ -309,7 +308,7 @@ class Envelopes:
             self._misfits += 1
             self.end()
             return
-        envelope = self._envelope
+        envelope = self.envelope
         if envelope is not None and envelope.has(lead + data):  # it was cut in two, or stood alone
             return
         others: dict[int, Text] = {}
@@ -329,8 +328,7 @@ class Envelopes:
         if handed_out:
             made.stamp = stamp_of(chunk, made.holes)
         self._hits = self._misfits = 0
-        self._envelope = made
-        self.ready = True
+        self.envelope = made
 
     def _put_off(self) -> None:
         self.end()

@@ -125,7 +125,7 @@ class Reading:
             fresh = False
         wasted = 0
         while left and not self.done:
-            if fresh and envelopes.ready and wasted < _WASTE:
+            if fresh and envelopes.envelope is not None and wasted < _WASTE:
                 line = sse.open_line()
                 if line is not None:
                     before = self._count
@@ -138,14 +138,14 @@ class Reading:
             blank = None if self.watch is not None else b"\r" if part.endswith(b"\r\n") else b""
             self._take_all(sse.read(part), blank)
             left = left[len(part) :]
-        if envelopes.ready and not self.done and (line := sse.open_line()) is not None:
+        if envelopes.envelope is not None and not self.done and (line := sse.open_line()) is not None:
             self._flows = True
             if line:
                 self._waiting.append(line)
 
     def _end_of_part(self, data: bytes) -> int:
         """Where to stop reading the general way, to try an envelope again: after one event, or some."""
-        start = 0 if self._envelopes.ready or self._envelopes.eager else _PART
+        start = 0 if self._envelopes.envelope is not None or self._envelopes.eager else _PART
         if len(data) <= start:
             return len(data)
         line_end = data.find(b"\n", start)
@@ -187,7 +187,7 @@ class Reading:
         else:
             self._merge(chunk, data)
             if blank is None:
-                if self._envelopes.ready:
+                if self._envelopes.envelope is not None:
                     self._envelopes.end()
             elif isinstance(chunk, ChatCompletionChunk):
                 self._envelopes.learn(chunk, data, self._sse.lead, blank, handed_out=self.deliver is not None)

@@ -35,7 +35,8 @@ def chunk(delta: dict[str, Any] | None = None, *, finish: str | None = None, ind
 class Patient(Envelopes):
     """Lets reads wait from the beginning."""
 
-    little = -1
+    def _bytes_to_wait(self, size: int) -> int:
+        return 16384
 
 
 def so_far(accumulator: Accumulator) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import repeat
-from typing import Any, ClassVar
+from typing import Any
 
 from ._chunk import ChatCompletionChunk
 from ._envelope import Envelope, make, place_of, shell
@@ -25,8 +25,8 @@ _FEW = 6
 _MANY = 64
 _PER_EVENT = 64
 """For so many characters of a response one more event may wait to be read: it costs some 60 bytes beside its own."""
+_LITTLE = 512
 _MOST_UNREAD = 16384
-"""How many bytes may wait before they are split into events, where a response is no longer little."""
 SLICE = 65536  # a larger feed is read in slices, so that its lines are not all held at once
 _MOST_CHOICES = 64
 """How many choices may take turns."""
@@ -40,9 +40,6 @@ _MISFITS = 4
 
 class Envelopes:
     """The envelope of one stream, and when it is worth making one."""
-
-    little: ClassVar[int] = 1024
-    """Up to this size of a response no read waits, so that many streams may be open at once."""
 
     __slots__ = (
         *("_hits", "_merger", "_misfits", "_room", "_skip", "_spilled", "_wait"),
@@ -188,7 +185,7 @@ class Envelopes:
         self._hits += len(middles)
         if not self.at_once:
             self.most = max(_FEW, min(self._merger.size // _PER_EVENT, _MANY))
-            self.patience = _MOST_UNREAD if self._merger.size > self.little and not self._spilled else 0
+            self.patience = self._bytes_to_wait(self._merger.size) if not self._spilled else 0
         if self._merger.size > self._room:
             self.end()
         if deliver is not None and envelope.stamp is not None:
@@ -197,6 +194,11 @@ class Envelopes:
             ):
                 deliver(chunk)
         return not self._spilled
+
+    def _bytes_to_wait(self, size: int) -> int:
+        """How many bytes may wait unread beside a response of this size: none where it is little, so that many streams
+        may be open at once."""
+        return 0 if size < _LITTLE else min(8 * size, _MOST_UNREAD)
 
     def spilled(self) -> bytes:
         """The bytes of events that were taken and do not fit, once."""

@@ -35,7 +35,7 @@ def chunk(delta: dict[str, Any] | None = None, *, finish: str | None = None, ind
 class Patient(Envelopes):
     """Lets reads wait from the beginning."""
 
-    def _bytes_to_wait(self, size: int) -> int:
+    def _unread_beside(self, size: int) -> int:
         return 16384
 
 

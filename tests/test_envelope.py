@@ -358,7 +358,9 @@ def test_an_error_inside_a_read_that_waits_is_that_of_its_event(look: str) -> No
     assert (accumulator.events, accumulator.complete) == (102, False)
 
 
-@pytest.mark.parametrize("ending", [b'data: {"error":{"message":"no"}}\n\n', b"data: [DONE]\n\n", b"data: [DONE]\r\r"])
+@pytest.mark.parametrize(
+    "ending", [b'data: {"error":{"message":"no"}}\n\n', b"data: [DONE]\n\n", b"data: [DONE]\r\r", b"data: [DONE]\r\r:"]
+)
 @pytest.mark.parametrize("open_line", [b"", LONG_ENOUGH[0][:30]])
 def test_what_ends_a_read_is_at_once(ending: bytes, open_line: bytes) -> None:
     """An error that the server tells, and the end, never wait for another read."""
@@ -371,6 +373,36 @@ def test_what_ends_a_read_is_at_once(ending: bytes, open_line: bytes) -> None:
         )
     assert accumulator.done or accumulator._error is not None
     assert so_far(accumulator).endswith("ab" + "text that is long enough" + "a")
+
+
+def test_a_failed_accumulator_stays_failed() -> None:
+    """Also where a line stood open when it failed."""
+    accumulator = fed([*LONG_ENOUGH, LONG_ENOUGH[0][:30]])
+    with pytest.raises(DecodeError) as caught:
+        accumulator.add(b"x")
+    before = accumulator.snapshot()
+    with pytest.raises(DecodeError) as again:
+        accumulator.feed(LONG_ENOUGH[0][30:])
+    assert again.value is caught.value
+    assert (accumulator.snapshot(), accumulator.events) == (before, 101)
+
+
+def test_what_an_accumulator_tells_is_of_all_that_came() -> None:
+    accumulator = fed(LONG_ENOUGH)
+    accumulator.feed(b"data:\n\n" + LONG_ENOUGH[0])
+    assert accumulator._waiting
+    assert (accumulator.passed, accumulator.done) == (1, False)
+    accumulator.feed(b"data: [DONE]\n\n" + LONG_ENOUGH[0])
+    assert (accumulator.done, accumulator.events) == (True, 103)
+
+
+def test_large_events_that_wait_pass_no_limit() -> None:
+    accumulator = Accumulator(limits=Limits(response_size=2**20))
+    with pytest.raises(LimitError):
+        for text in [b"text that is long enough"] * 300 + [b"x" * 60_000] * 63:
+            accumulator.feed(lines(text)[0])
+        accumulator.feed(b"data: [DONE]\n\n")
+        accumulator.finish()
 
 
 def test_reads_wait() -> None:

@@ -27,8 +27,8 @@ class Accumulator(Reading):
     After an error the accumulator stays failed: `feed`, `add` and `finish` raise that error again.
 
     Accumulators share nothing, so each thread may have its own. One is for one call at a time: `feed`, `add`,
-    `finish` or `snapshot` while another of them is under way, in another thread or in `deliver`, is a
-    `RuntimeError` and does nothing. Calls that do not overlap may come from any thread.
+    `finish` or `snapshot` while another of them is under way, or the state is looked at, in another thread or in
+    `deliver`, is a `RuntimeError` and does nothing. Calls that do not overlap may come from any thread.
     """
 
     # ------------------------------------------------------------------ in
@@ -37,9 +37,10 @@ class Accumulator(Reading):
         """Take the next slice of the body: of any length, cut anywhere. Returns nothing.
 
         After `[DONE]` further input is ignored; after `finish` it is a `RuntimeError`. Raises
-        `DecodeError`, `ProviderError` or `LimitError` as soon as the event that causes it is whole; but where events
-        begin and end as those before them did, what is wrong in between may show up to 64 events or 16 KiB later, or
-        at the end, under its own number and with the same partial.
+        `DecodeError`, `ProviderError` or `LimitError` once the event that causes it is whole: with the very slice that
+        it ends, unless it begins and ends as those before it did. Such events, and slices that end with one, may wait
+        to be read together, 64 of them and 16 KiB at most, or until the end or anybody looks: what is wrong inside
+        shows then, under its own number and with the same partial.
         """
         if type(data) is not bytes:
             if not isinstance(data, (bytes, bytearray, memoryview, str)):
@@ -71,14 +72,14 @@ class Accumulator(Reading):
                 if self.deliver is None and envelopes.may_wait(data):
                     self._waiting.append(data)
                     return
-            elif (self.done or self._finished or self._error is not None) and not self._open():
+            elif (self._done or self._finished or self._error is not None) and not self._open():
                 return
             try:
                 if len(data) <= SLICE:
                     self._take_slice(data)
                 else:
                     for start in range(0, len(data), SLICE):
-                        if not self.done:
+                        if not self._done:
                             self._take_slice(data[start : start + SLICE])
             except StreamAggError as error:
                 self._fail(error)
@@ -144,7 +145,7 @@ class Accumulator(Reading):
                 self._flows = False
                 self._sse.hold(b"".join(self._waiting))
                 self._waiting.clear()
-                if not self.done:
+                if not self._done:
                     self._end()
             if not self.complete:
                 raise IncompleteStreamError(self._why())
@@ -172,6 +173,18 @@ class Accumulator(Reading):
         self._look()
 
     @property
+    def done(self) -> bool:
+        """Whether `[DONE]` came: further input is ignored."""
+        self._look()
+        return self._done
+
+    @property
+    def passed(self) -> int:
+        """How many events were no chunks: blank, passed over, `[DONE]`."""
+        self._look()
+        return self._passed
+
+    @property
     def events(self) -> int:
         """How many payloads were read: data events, bare JSON lines, added chunks."""
         self._look()
@@ -184,7 +197,7 @@ class Accumulator(Reading):
         self._look()
         if self._error is not None or not self._merger.began:
             return False
-        return self.done or (not self._lost and (self._whole or self._merger.finished()))
+        return self._done or (not self._lost and (self._whole or self._merger.finished()))
 
     @property
     def repairs(self) -> Mapping[str, int]:

@@ -29,6 +29,7 @@ followed by its blank line, goes the general way.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from ._chunk import ChatCompletionChunk
@@ -55,17 +56,16 @@ from ._text import Text
 
 _KEPT = (LAST, USAGE, LOGPROBS)
 _NOTHING = {LAST: b"0", USAGE: b"{}", INDEX: b"0", LOGPROBS: b"{}"}
-_MOST_BETWEEN = 2048
-"""How much may stand between the first piece and the last of an event that waits to be read."""
 _MOST_BYTES = 16384
 """How long an event may be to make an envelope of: looking for holes costs several times its length."""
+_NO_APPENDS: dict[int, Callable[[str], None]] = {}
 
 
 class Envelope:
     """The bytes around the holes of a stream's events, and where what is in the holes goes."""
 
     __slots__ = (
-        *("head", "gaps", "end", "blank", "start", "stop", "cut", "shortest", "longest"),
+        *("head", "gaps", "end", "blank", "start", "stop", "cut", "shortest"),
         *("holes", "bare", "steps", "kept", "choice", "text", "text_at", "turns", "shares", "stamp"),
         *("appends", "reports", "_lead", "_quick", "_readers", "_texts"),
     )
@@ -83,8 +83,6 @@ class Envelope:
         self.cut = self.stop + len(blank) + 2
         """Where the middle ends in a line that was split off at its LF."""
         self.shortest = self.start - self.stop
-        self.longest = self.shortest + _MOST_BETWEEN
-        """Up to this size an event may wait."""
         self.holes = tuple(holes)
         several = len(holes) > 1  # of a lone text more is known
         self._readers = tuple(hole.reader.all for hole in holes if several)
@@ -109,7 +107,7 @@ class Envelope:
         """The choice, where none take turns."""
         self.text = texts[choice]
         self._texts = texts if len(texts) > 1 else None
-        self.appends = {each: text.tail.append for each, text in texts.items()} if len(texts) > 1 else {}
+        self.appends = {each: text.tail.append for each, text in texts.items()} if len(texts) > 1 else _NO_APPENDS
         """What adds a fragment to a choice's text, where choices take turns."""
         self.stamp: Stamp | None = None
         """Makes the chunk that an event with these values is, where chunks are handed out."""

@@ -25,6 +25,8 @@ _FEW = 6
 _MANY = 64
 _PER_EVENT = 64
 """For so many characters of a response one more event may wait to be read: it costs some 60 bytes beside its own."""
+_MOST_BETWEEN = 2048
+"""How much may stand, on an average, between the first piece and the last of events that wait to be decoded."""
 _LITTLE = 512
 _MOST_UNREAD = 16384
 SLICE = 65536  # a larger feed is read in slices, so that its lines are not all held at once
@@ -43,7 +45,7 @@ class Envelopes:
 
     __slots__ = (
         *("_hits", "_merger", "_misfits", "_room", "_skip", "_spilled", "_wait"),
-        *("at_once", "envelope", "held", "merged", "most", "noise", "patience", "unread"),
+        *("at_once", "envelope", "held", "merged", "most", "most_unread", "noise", "unread"),
     )
 
     def __init__(self, merger: Merger, limits: Limits) -> None:
@@ -54,8 +56,8 @@ class Envelopes:
         """The one there is, to try."""
         self.at_once = False
         """Whether nothing may be held back."""
-        self.patience = 0
-        """How many bytes of reads may wait unread."""
+        self.most_unread = 0
+        """How many bytes of reads may wait unsplit."""
         self.unread = 0
         """How many do."""
         self.merged = 0
@@ -88,7 +90,7 @@ class Envelopes:
         if envelope is None or not (data.startswith(envelope.head) and data.endswith(envelope.end)):
             return False
         size = len(data)
-        if not envelope.shortest <= size <= envelope.longest:
+        if not envelope.shortest <= size <= envelope.shortest + _MOST_BETWEEN:
             return False
         if size >= 2 * envelope.shortest and data.find(LF, envelope.start, envelope.stop) >= 0:
             return False  # there is room for another one
@@ -106,10 +108,10 @@ class Envelopes:
         """
         envelope = self.envelope
         unread = self.unread + len(data)
-        if unread > self.patience or envelope is None:
+        if unread > self.most_unread or envelope is None:
             return False
         after = data.rfind(LF) + 1
-        if not data.endswith(envelope.end, 0, after) or data[-1] == CR:
+        if not data.endswith(envelope.end, 0, after) or CR in data[after:]:
             return False
         begin = data.rfind(LF, 0, after + envelope.stop) + 1
         if not data.startswith(envelope.head, begin):
@@ -157,7 +159,8 @@ class Envelopes:
             return data
         middles, rest = self._split(envelope, data)
         self.held += middles
-        if (len(self.held) >= self.most or deliver is not None or self.at_once) and not self.settle(deliver):
+        small = len(data) - len(rest) <= (envelope.shortest + _MOST_BETWEEN) * len(middles)
+        if not (small and len(self.held) < self.most and deliver is None) and not self.settle(deliver):
             return self.spilled() + rest
         return rest
 
@@ -176,7 +179,7 @@ class Envelopes:
             count = _longest(len(middles), lambda done, count: envelope.reads(middles[done:count]))
             self._spilled = b"".join(envelope.head + middle + envelope.end for middle in middles[count:])
             if not count:
-                self.patience = 0
+                self.most_unread = 0
                 return False
             middles = middles[:count]
             columns = envelope.read(middles)
@@ -185,7 +188,7 @@ class Envelopes:
         self._hits += len(middles)
         if not self.at_once:
             self.most = max(_FEW, min(self._merger.size // _PER_EVENT, _MANY))
-            self.patience = self._bytes_to_wait(self._merger.size) if not self._spilled else 0
+            self.most_unread = self._unread_beside(self._merger.size) if not self._spilled else 0
         if self._merger.size > self._room:
             self.end()
         if deliver is not None and envelope.stamp is not None:
@@ -195,8 +198,8 @@ class Envelopes:
                 deliver(chunk)
         return not self._spilled
 
-    def _bytes_to_wait(self, size: int) -> int:
-        """How many bytes may wait unread beside a response of this size: none where it is little, so that many streams
+    def _unread_beside(self, size: int) -> int:
+        """How many bytes may wait unsplit beside a response of this size: none where it is little, so that many streams
         may be open at once."""
         return 0 if size < _LITTLE else min(8 * size, _MOST_UNREAD)
 
@@ -285,12 +288,12 @@ class Envelopes:
     def end(self) -> None:
         """Something came that the envelope does not know of."""
         self.envelope = None
-        self.patience = 0
+        self.most_unread = 0
 
     def hurry(self) -> None:
         """From now on nothing is held back."""
         self.at_once = True
-        self.most = self.patience = 0
+        self.most = self.most_unread = 0
 
     def learn(self, chunk: ChatCompletionChunk, data: bytes, lead: bytes, blank: bytes, *, handed_out: bool) -> None:
         """Look at a chunk that the general path has just merged: make an envelope of it, or end the one there is.

@@ -38,7 +38,7 @@ class HoleReader(msgspec.Struct, frozen=True):
     quotes: int
     """1 for strings, else 0."""
     quick: Callable[[Sequence[bytes]], list[Any]]
-    """As `all`, for who only merges them: refuses the same, and gives the last alone where that is all that counts."""
+    """As `all`, for who only merges them: refuses the same, and gives no more than what counts."""
 
 
 class Hole(msgspec.Struct, frozen=True):

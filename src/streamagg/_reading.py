@@ -33,17 +33,15 @@ class Reading:
     """One stream as far as it was read; the arguments are those of `Accumulator`."""
 
     def __init__(self, *, usage: UsageMode = "auto", strict: bool = False, limits: Limits = _DEFAULT_LIMITS) -> None:
-        self.passed: int = 0
-        """How many events were no chunks: blank, passed over, `[DONE]`."""
-        self.done: bool = False
-        """Whether `[DONE]` came: further input is ignored."""
         self.deliver: Callable[[ChatCompletionChunk], None] | None = None
-        """Called with each chunk once it is merged; None where nobody wants them."""
+        """Called with each chunk once it is merged; None where nobody wants them. Set before any input."""
         self.watch: Callable[[ChatCompletionChunk], None] | None = None
         """As `deliver`, but called with the very chunk that was merged, which it must neither change nor keep."""
         self.origin: Callable[[], str] = str
         """Gives the end of the message about input without a chunk: what is known of where it came from."""
         self._busy = False  # a call is under way
+        self._done = False  # `[DONE]` came
+        self._passed = 0  # events that were no chunks
         self._events = 0  # those that the general path read
         self._limits = limits
         self._strict = strict
@@ -61,7 +59,7 @@ class Reading:
         self._lost: bool = False  # input ended inside an event
         self._whole: bool = False  # a plain JSON body, not a stream
         self._bare = False  # chunks stand on lines of their own, without `data:`
-        self._head: list[bytes] = []  # the beginning of a body that is no event stream
+        self._head: list[bytes] | None = None  # the beginning of a body that is no event stream
         self._head_size = 0
         self._oddity = b""  # the first payload that was passed over
 
@@ -74,7 +72,7 @@ class Reading:
     # ------------------------------------------------------------------ event streams
 
     def _settle(self) -> None:
-        """Merge what the envelope holds back. An error in it is what the next call raises."""
+        """Read what waits, and merge what the envelope holds back. An error in it is what the next call raises."""
         try:
             if self._waiting:
                 self._take_slice(b"")
@@ -91,9 +89,9 @@ class Reading:
         """Whether input is still taken; raises where it must not come."""
         if self._error is not None:
             raise self._error
-        if self._finished and not self.done:
+        if self._finished and not self._done:
             raise RuntimeError("input after finish(): use a new Accumulator for another stream")
-        return not self.done
+        return not self._done
 
     def _note(self, kind: str) -> None:
         if self._strict:
@@ -120,11 +118,12 @@ class Reading:
                     self._waiting.append(left)
                 return
             self._flows = fresh = False
+            envelopes.most_unread = 0  # until more events have fitted
         if not envelopes.settle(self.deliver):
             left = envelopes.spilled() + left
             fresh = False
         wasted = 0
-        while left and not self.done:
+        while left and not self._done:
             if fresh and envelopes.envelope is not None and wasted < _WASTE:
                 line = sse.open_line()
                 if line is not None:
@@ -138,7 +137,7 @@ class Reading:
             blank = None if self.watch is not None else b"\r" if part.endswith(b"\r\n") else b""
             self._take_all(sse.read(part), blank)
             left = left[len(part) :]
-        if envelopes.envelope is not None and not self.done and (line := sse.open_line()) is not None:
+        if envelopes.envelope is not None and not self._done and (line := sse.open_line()) is not None:
             self._flows = True
             if line:
                 self._waiting.append(line)
@@ -167,7 +166,7 @@ class Reading:
                     self._take_stray(item)
                 elif isinstance(item, StreamAggError):  # pragma: no branch - there is no other kind
                     raise item
-                if self.done:
+                if self._done:
                     return
         except Refusal as error:
             raise self._refused(error, bytes_of(item)) from error
@@ -222,8 +221,8 @@ class Reading:
 
     def _merge(self, chunk: ChatCompletionChunk | Sentinel, data: bytes, weight: int = 0) -> None:
         if type(chunk) is not ChatCompletionChunk:
-            self.done = chunk is Sentinel.DONE
-            self.passed += 1
+            self._done = chunk is Sentinel.DONE
+            self._passed += 1
             self._oddity = self._oddity or data
             self._count_heard()
             return
@@ -270,7 +269,7 @@ class Reading:
         elif stray.inside and not line.startswith(b"error:"):
             return False  # the event that stands open comes first
         elif line == b"[DONE]":
-            self.done = True
+            self._done = True
         elif line.startswith(b"error:") and is_document(line[6:]):
             self._take_error(line[6:])
         elif line.startswith(b"{") and is_document(line):
@@ -285,6 +284,8 @@ class Reading:
         return True
 
     def _keep(self, line: bytes) -> None:
+        if self._head is None:
+            self._head = []
         self._head.append(line)
         self._head_size += len(line) + 1
         fold(self._head, self._head_size, b"\n")
@@ -315,7 +316,7 @@ class Reading:
                 frame = left.event if isinstance(left.event, Frame) else Frame(left.event, b"", b"", None)
                 data = frame.data
                 self._lost = not self._take_unterminated(frame)
-            if left.stray is not None and not self.done:
+            if left.stray is not None and not self._done:
                 data = left.stray.line
                 self._lost = not self._take_stray(left.stray, cut=True) or self._lost
             if self._head and not self._count:
@@ -357,6 +358,7 @@ class Reading:
     def _failed(self, error: StreamAggError) -> None:
         self._error = error
         self._flows = False
+        self._waiting.clear()
         error.partial = self._built(final=False)
 
     def _why(self) -> str:

@@ -24,7 +24,7 @@ class Refusal(Accumulator):
 
     def feed(self, data: bytes | bytearray | memoryview | str) -> None:
         self._body += data.encode() if isinstance(data, str) else data
-        self.done = len(self._body) > _MOST
+        self._done = len(self._body) > _MOST
 
     def finish(self) -> NoReturn:
         if self._refusal is None:

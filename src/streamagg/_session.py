@@ -39,7 +39,7 @@ class Session:
         self.accumulator: Accumulator = Accumulator(usage=usage, strict=strict, limits=limits)
         self._returns = incomplete == "return"
         self._idle_timeout: float | None = idle_timeout
-        self._events: int = -1
+        self._came = -1
         self._deadline = 0.0
 
     def open(self, items: Items) -> Items:
@@ -57,7 +57,7 @@ class Session:
             self.accumulator.feed(item)
         else:
             self.accumulator.add(item)
-        return self.accumulator.done
+        return self.accumulator._done
 
     def result(self) -> ChatCompletionResponse:
         """What the stream came to, at its end."""
@@ -95,13 +95,16 @@ class Session:
 
     def sign_of_life(self) -> None:
         """Where nothing is read any more, whatever comes restarts the idle time."""
-        self._events = -1
+        self._came = -1
 
     def _until(self, now: float) -> float:
         """When the time is up: it runs from the last data event."""
-        events = self.accumulator.events
-        if events != self._events:
-            self._events, self._deadline = events, now + (self._idle_timeout or 0)
+        accumulator = self.accumulator
+        came = (
+            accumulator._count + accumulator._envelopes.unread
+        )  # what waits has events, which need not be counted now
+        if came != self._came:
+            self._came, self._deadline = came, now + (self._idle_timeout or 0)
         return self._deadline
 
     def _idle(self) -> IdleTimeoutError:

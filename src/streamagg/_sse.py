@@ -95,7 +95,7 @@ class SSEDecoder:
     __slots__ = (
         "_after_cr", "_blank", "_block_open", "_block_retry", "_committed_id", "_cut_matters", "_data", "_data_size",
         "_error", "_event", "_fields_seen", "_first_line", "_flush", "_id", "_limit", "_shown", "_tail",
-        "_tail_size", "lead", "open_size", "retry", "tight",
+        "_tail_size", "lead", "retry", "tight",
     )  # fmt: skip
 
     def __init__(self, *, last_event_id: str = "", flush: bool = False, max_event_bytes: int | None = None) -> None:
@@ -121,8 +121,6 @@ class SSEDecoder:
         self._cut_matters = False  # and it was one of an event's: a cut here may have cut an event
         self._after_cr = False
         self._fields_seen = False
-        self.open_size: int = 0
-        """The bytes of the last slice, and of what stood open before it: what its lines come to at most."""
         self.tight: bool = False
         """Whether the lines of the last slice may pass the limit, so that each must be looked at."""
         self.lead: bytes = b"data: "
@@ -169,8 +167,7 @@ class SSEDecoder:
             self._after_cr = False
             if data[0] == LF:
                 data = data[1:]
-        self.open_size = self._tail_size + self._data_size + len(data)
-        self.tight = self._limit is not None and self.open_size > self._limit
+        self.tight = self._limit is not None and self._tail_size + self._data_size + len(data) > self._limit
         if CR in data:
             lines = data.splitlines()
             self._after_cr = data.endswith(b"\r")

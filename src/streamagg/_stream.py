@@ -97,7 +97,7 @@ class ChatCompletionStream(Wrapped, AsyncIterator[ChatCompletionChunk]):
         items, self._items = self._items, None
         if items is not None:
             try:
-                if self._session.accumulator.done:
+                if self._session.accumulator._done:
                     await items.linger()
             finally:
                 await items.aclose()

@@ -41,7 +41,7 @@ class _Tapped:
     @property
     def done(self) -> bool:
         """Whether `[DONE]` came: what follows it passes, but is not read."""
-        return self._session.accumulator.done
+        return self._session.accumulator._done
 
     @property
     def repairs(self) -> Mapping[str, int]:

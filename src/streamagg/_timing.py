@@ -75,7 +75,7 @@ class StreamClock:
         if self._first_byte is None:
             self._first_byte = now
             self._began = now if self._began is None else self._began
-        payloads = accumulator._events + accumulator._envelopes.merged - accumulator.passed  # here nothing waits
+        payloads = accumulator._events + accumulator._envelopes.merged - accumulator._passed  # here nothing waits
         if payloads == self._payloads:
             return
         state = self._state

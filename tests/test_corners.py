@@ -11,6 +11,7 @@ import pytest
 
 from streamagg import (
     Accumulator,
+    CompletionUsage,
     DecodeError,
     IncompleteStreamError,
     LimitError,
@@ -20,6 +21,7 @@ from streamagg import (
     SSEDecoder,
     accumulate_sync,
 )
+from streamagg._usage import UsageMerge
 
 from .helpers import chunk, merged, outcome, sse
 
@@ -256,3 +258,64 @@ def test_each_event_has_the_limit_to_itself() -> None:
         for piece in (b"data: " + b"a" * 10, b"\n", b"data: " + b"b" * 10 + b"\n", b"\n"):
             events = decoder.feed(piece)
         assert [event.data for event in events] == ["a" * 10 + "\n" + "b" * 10]
+
+
+def test_a_call_of_the_wrong_type_names_it() -> None:
+    with pytest.raises(TypeError, match=r"^feed takes bytes, not int: add\(\) takes chunks$"):
+        Accumulator().feed(5)  # type: ignore[arg-type]
+
+
+def test_text_fed_with_half_a_surrogate_pair() -> None:
+    accumulator = Accumulator()
+    accumulator.feed('data: {"id":"x","choices":[{"index":0,"delta":{"content":"a\ud83d"}}]}\n\ndata: [DONE]\n\n')
+    assert accumulator.finish().text.startswith("a")
+    assert accumulator.repairs == {"invalid_utf8": 1}
+
+
+def test_input_after_finish_says_what_to_do() -> None:
+    accumulator = Accumulator()
+    accumulator.add(chunk({"content": "a"}, finish="stop"))
+    accumulator.finish()
+    for again in (accumulator.feed, accumulator.add):
+        with pytest.raises(RuntimeError, match=r"^input after finish\(\): use a new Accumulator for another stream$"):
+            again(b"data: {}\n\n")
+
+
+def test_a_stray_line_that_ends_like_an_error_is_none() -> None:
+    body = sse(chunk({"content": "a"}), done=False) + b'server{"message":"x"}\n\n' + sse(chunk(finish="stop"))
+    assert outcome([body])[1] is None
+    assert (
+        outcome([sse(chunk({"content": "a"}), done=False) + b"error: oops\n\n" + sse(chunk(finish="stop"))])[1] is None
+    )
+
+
+def test_an_event_after_one_without_data() -> None:
+    """A block that was no event leaves nothing behind: not in what is known of the data, not in its size."""
+    decoder = SSEDecoder(max_event_bytes=10)
+    assert decoder.feed(b"id\n\n") == []
+    assert [event.data for event in decoder.feed(b"data: 1234\n\n")] == ["1234"]
+    accumulator = Accumulator()
+    accumulator.feed(b"id\n\n")
+    accumulator.feed(b'data: {"id":"x","choices":[]}\n{"error":{"message":"no"}}\n\n')
+    assert accumulator.events == 1
+
+
+def test_an_open_line_counts_beside_an_open_block() -> None:
+    decoder = SSEDecoder(max_event_bytes=20)
+    with pytest.raises(LimitError):
+        decoder.feed(b"data: 12345\ndata: 12345678")
+
+
+def test_the_longest_retry() -> None:
+    decoder = SSEDecoder()
+    decoder.feed(b"retry: " + b"1" * 4000 + b"\n\n")
+    assert decoder.retry == int("1" * 4000)
+    decoder.feed(b"retry: " + b"2" * 4001 + b"\n\n")
+    assert decoder.retry == int("1" * 4000)
+
+
+def test_the_growth_of_a_sum_is_counted() -> None:
+    usage = UsageMerge("sum")
+    first = usage.add(CompletionUsage(prompt_tokens=9), alone=True)
+    assert first > 0
+    assert usage.add(CompletionUsage(prompt_tokens=10**15), alone=True) > 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Callable
 from contextlib import suppress
@@ -9,7 +10,16 @@ from typing import Any
 
 import pytest
 
-from streamagg import Accumulator, ChatCompletionChunk, DecodeError, LimitError, Limits, ProviderError
+from streamagg import (
+    Accumulator,
+    ChatCompletionChunk,
+    DecodeError,
+    IncompleteStreamError,
+    LimitError,
+    Limits,
+    ProviderError,
+    StreamAggError,
+)
 
 from .helpers import chunk, so_far, sse
 
@@ -223,3 +233,96 @@ def test_a_chunk_added_comes_after_what_was_fed() -> None:
     for piece in lines(b"c", b"d"):
         accumulator.feed(piece)
     assert so_far(accumulator) == "aaaaaaaaabcd"
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [(b"event: error\n", LINE % b"b" + b"\n\n"), (LINE % b"b" + b"\n", LINE % b"c" + b"\n\n")],
+    ids=["a type", "a data line"],
+)
+def test_what_stands_open_belongs_to_the_next_line(first: bytes, second: bytes) -> None:
+    """An event that goes on in another read is no event of its own."""
+    whole = b"".join([*lines(*[b"a"] * 9), first, second])
+    wanted = told([whole])
+    assert told([*lines(*[b"a"] * 9), first, second]) == wanted
+    assert told([*lines(*[b"a"] * 8), lines(b"a")[0] + first, second]) == wanted
+    assert wanted[1:] in [(ProviderError, {}), (IncompleteStreamError, {"adjacent_data_lines": 1})]
+
+
+def told(slices: list[bytes]) -> tuple[Any, type | None, dict[str, int]]:
+    accumulator, error = Accumulator(), None
+    try:
+        for piece in slices:
+            accumulator.feed(piece)
+        accumulator.finish()
+    except StreamAggError as caught:
+        error = type(caught)
+    return accumulator.snapshot(), error, dict(accumulator.repairs)
+
+
+def test_what_is_added_in_between_counts() -> None:
+    """Later events of the envelope say again what they say of the stream."""
+    accumulator = Accumulator()
+    piece = sse(chunk({"content": "a"}, service_tier="a"), done=False)
+    for _ in range(9):
+        accumulator.feed(piece)
+    accumulator.add(json.dumps(chunk({"content": "b"}, service_tier="b")).encode())
+    accumulator.feed(piece)
+    accumulator.feed(piece)
+    snapshot = accumulator.snapshot()
+    assert snapshot is not None
+    assert (snapshot.service_tier, snapshot.text) == ("a", "aaaaaaaaabaa")
+
+
+def test_usage_in_pieces_adds_up_in_events_that_wait() -> None:
+    """Of chunks with choices an equal report is not a repeat."""
+    accumulator = Accumulator()
+    for _ in range(100):
+        accumulator.feed(sse(chunk({"content": "a"}, usage={"completion_tokens": 3}), done=False))
+    snapshot = accumulator.snapshot()
+    assert snapshot is not None
+    assert snapshot.usage is not None
+    assert snapshot.usage.completion_tokens == 300
+
+
+def test_the_limit_of_an_open_line_is_exact_after_events_that_waited() -> None:
+    limit = 2 * 65536
+    accumulator = Accumulator(limits=Limits(event_bytes=limit))
+    for piece in [*lines(*[b"a"] * 30), b"data: " + b"x" * (limit - 6)]:
+        accumulator.feed(piece)
+    with pytest.raises(LimitError):
+        accumulator.feed(b"x")
+
+
+@pytest.mark.parametrize("where", ["chunk", "choice"])
+def test_usage_handed_out_is_its_own(where: str) -> None:
+    accumulator, given = Accumulator(), list[ChatCompletionChunk]()
+    accumulator.deliver = given.append
+    usage = {"prompt_tokens": 5, "completion_tokens": 1, "total_tokens": 6}
+    item = chunk({"content": "a"}, finish="stop")
+    (item if where == "chunk" else item["choices"][0])["usage"] = usage
+    accumulator.feed(sse(item))
+    for has_usage in (given[0], *(given[0].choices or [])):
+        if has_usage.usage is not None:
+            has_usage.usage.prompt_tokens = 999
+    response = accumulator.finish()
+    assert response.usage is not None
+    assert response.usage.prompt_tokens == 5
+
+
+@pytest.mark.parametrize("call", ["feed", "add", "finish", "snapshot"])
+def test_a_call_inside_another_is_an_error(call: str) -> None:
+    accumulator = Accumulator()
+    raised: list[BaseException] = []
+
+    def deliver(item: ChatCompletionChunk) -> None:
+        try:
+            getattr(accumulator, call)(*[b": c\n\n"] * (call in ("feed", "add")))
+        except RuntimeError as error:
+            raised.append(error)
+
+    accumulator.deliver = deliver
+    accumulator.feed(lines(b"a")[0])
+    assert len(raised) == 1
+    assert "two calls at once" in str(raised[0])
+    assert so_far(accumulator) == "a"

@@ -143,8 +143,6 @@ class Accumulator(Reading):
             if not self._finished:
                 self._finished = True
                 self._flows = False
-                self._sse.hold(b"".join(self._waiting))
-                self._waiting.clear()
                 if not self._done:
                     self._end()
             if not self.complete:

@@ -308,7 +308,8 @@ class Reading:
 
     def _end(self) -> None:
         """Read what the end of input left open."""
-        left = self._sse.end()
+        left = self._sse.end(b"".join(self._waiting))
+        self._waiting.clear()
         self._lost = left.lost
         data = b""
         try:

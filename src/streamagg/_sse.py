@@ -195,8 +195,8 @@ class SSEDecoder:
         return self._read_lines(lines)
 
     def open_line(self) -> bytes | None:
-        """The line that has not ended, which the decoder forgets: for one who reads it more quickly, and
-        gives back by `hold` what is not his. None where more than a line stands open, or a long one does."""
+        """The line that has not ended, which the decoder forgets: for one who reads it more quickly, and gives back
+        what is not his. None where more than a line stands open, or a long one does."""
         if self._data or self._block_open or self._after_cr or self._first_line or self._id:
             return None
         if self._tail_size > LONG:
@@ -206,14 +206,9 @@ class SSEDecoder:
         self._tail_size = 0
         return line
 
-    def hold(self, line: bytes) -> None:
-        """Take back an open line."""
-        self._tail.append(line)
-        self._tail_size = len(line)
-
-    def end(self) -> Unfinished:
-        """End of input: what stood open. The decoder is then ready for a new connection."""
-        retry, line = self.retry, b"".join(self._tail)
+    def end(self, line: bytes = b"") -> Unfinished:
+        """End of input, after what `open_line` had: what stood open. The decoder is then ready for a new connection."""
+        retry, line = self.retry, b"".join((*self._tail, line))
         found = self._read_lines([line]) if line else []
         stray = found[0] if found and isinstance(found[0], StrayLine) and line.strip() else None
         event = self._dispatched() if self._data else None

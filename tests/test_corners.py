@@ -21,6 +21,7 @@ from streamagg import (
     SSEDecoder,
     accumulate_sync,
 )
+from streamagg._sse import StrayLine
 from streamagg._usage import UsageMerge
 
 from .helpers import chunk, merged, outcome, sse
@@ -319,3 +320,31 @@ def test_the_growth_of_a_sum_is_counted() -> None:
     first = usage.add(CompletionUsage(prompt_tokens=9), alone=True)
     assert first > 0
     assert usage.add(CompletionUsage(prompt_tokens=10**15), alone=True) > 0
+
+
+def test_the_size_of_a_response_begins_at_nothing_and_has_all_of_a_chunk() -> None:
+    accumulator = Accumulator()
+    assert accumulator._merger.size == 0
+    entry = {"token": "a", "logprob": -1.5, "bytes": [97], "top_logprobs": []}
+    item = chunk({"content": "a" * 100}, usage={"prompt_tokens": 5})
+    item["choices"][0]["logprobs"] = {"content": [entry] * 9, "refusal": None}
+    accumulator.add(item)
+    assert accumulator._merger.size > len(json.dumps([entry] * 9, separators=(",", ":"))) + 100
+
+
+@pytest.mark.parametrize("name", ["images", "reasoning_details"])
+def test_the_limit_of_items_is_that_of_tool_calls(name: str) -> None:
+    accumulator = Accumulator(limits=Limits(tool_calls=2))
+    with pytest.raises(LimitError, match="tool_calls") as caught:
+        accumulator.add(chunk({name: [{"index": 0, "id": str(n), "type": "x"} for n in range(3)]}))
+    assert str(caught.value) == str(LimitError("tool_calls", 2))
+
+
+def test_a_body_that_begins_with_a_comment_is_an_event_stream() -> None:
+    assert outcome([b": hello\n<html>\n"])[1] is IncompleteStreamError
+
+
+def test_a_stray_line_after_an_empty_data_line_and_another() -> None:
+    found = SSEDecoder(max_event_bytes=1000).read(b"data:\ndata: x\nstray\n\n")
+    assert isinstance(found[0], StrayLine)
+    assert found[0].inside

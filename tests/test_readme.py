@@ -63,7 +63,7 @@ def test_code_block_runs(number: int, tmp_path: Path) -> None:
             env={**os.environ, **alone},
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=400,  # a Ray cluster starts in a minute where nothing else runs
         )
     assert done.returncode == 0, done.stderr
     for line in re.findall(r"  # prints: (.*)$", PYTHON[number], re.MULTILINE):

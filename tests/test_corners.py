@@ -332,12 +332,30 @@ def test_the_size_of_a_response_begins_at_nothing_and_has_all_of_a_chunk() -> No
     assert accumulator._merger.size > len(json.dumps([entry] * 9, separators=(",", ":"))) + 100
 
 
-@pytest.mark.parametrize("name", ["images", "reasoning_details"])
+@pytest.mark.parametrize("name", ["images", "reasoning_details", "tool_calls"])
 def test_the_limit_of_items_is_that_of_tool_calls(name: str) -> None:
     accumulator = Accumulator(limits=Limits(tool_calls=2))
     with pytest.raises(LimitError, match="tool_calls") as caught:
         accumulator.add(chunk({name: [{"index": 0, "id": str(n), "type": "x"} for n in range(3)]}))
     assert str(caught.value) == str(LimitError("tool_calls", 2))
+
+
+def test_usage_of_a_first_chunk_has_a_size() -> None:
+    sizes = []
+    for more in ({}, {"usage": {"prompt_tokens": 5}}):
+        accumulator = Accumulator()
+        accumulator.add(chunk({"content": "a"}, **more))
+        sizes.append(accumulator._merger.size)
+    assert sizes[0] < sizes[1]
+
+
+def test_usage_added_in_equal_pieces_adds_up() -> None:
+    accumulator = Accumulator()
+    for _ in range(5):
+        accumulator.add(chunk({"content": "a"}, usage={"completion_tokens": 3}))
+    snapshot = accumulator.snapshot()
+    assert snapshot is not None
+    assert snapshot.usage == CompletionUsage(completion_tokens=15, total_tokens=15)
 
 
 def test_a_body_that_begins_with_a_comment_is_an_event_stream() -> None:

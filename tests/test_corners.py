@@ -366,3 +366,19 @@ def test_a_stray_line_after_an_empty_data_line_and_another() -> None:
     found = SSEDecoder(max_event_bytes=1000).read(b"data:\ndata: x\nstray\n\n")
     assert isinstance(found[0], StrayLine)
     assert found[0].inside
+
+
+def test_images_of_many_chunks_are_counted_together() -> None:
+    accumulator = Accumulator(limits=Limits(tool_calls=3))
+    images = [{"index": 0, "id": str(n), "type": "x"} for n in range(4)]
+    accumulator.add(chunk({"images": images[:2]}))
+    with pytest.raises(LimitError):
+        accumulator.add(chunk({"images": images[2:]}))
+
+
+def test_a_last_line_that_is_refused_is_shown() -> None:
+    accumulator = Accumulator()
+    accumulator.feed(b'{"choices": 5}')
+    with pytest.raises(DecodeError) as caught:
+        accumulator.finish()
+    assert caught.value.excerpt.startswith('{"choices"')

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from streamagg import CompletionUsage
+from streamagg._usage import UsageMerge
 
 from .helpers import chunk, merged
 
@@ -138,3 +139,12 @@ def test_details_of_running_totals_merge_key_by_key(name: str) -> None:
     for total, details in zip(totals, ({"a": 1}, {"b": 2}, {"a": 3}, {"a": 4}), strict=True):
         total[name] = details
     assert usage(*totals) == {**totals[3], name: {"a": 4, "b": 2}}
+
+
+def test_of_a_running_total_the_last_counts_and_adds_no_size() -> None:
+    reports = [CompletionUsage(prompt_tokens=5, completion_tokens=n, total_tokens=5 + n) for n in range(1, 6)]
+    usage = UsageMerge()
+    for report in reports[:2]:
+        usage.add(report, alone=False)
+    assert usage.add_all(reports[2:]) == 0
+    assert usage.value() == reports[-1]

@@ -311,7 +311,8 @@ def test_usage_handed_out_is_its_own(where: str) -> None:
 
 
 @pytest.mark.parametrize("call", ["feed", "add", "finish", "snapshot"])
-def test_a_call_inside_another_is_an_error(call: str) -> None:
+@pytest.mark.parametrize("outer", ["feed", "add"])
+def test_a_call_inside_another_is_an_error(outer: str, call: str) -> None:
     accumulator = Accumulator()
     raised: list[BaseException] = []
 
@@ -322,7 +323,7 @@ def test_a_call_inside_another_is_an_error(call: str) -> None:
             raised.append(error)
 
     accumulator.deliver = deliver
-    accumulator.feed(lines(b"a")[0])
+    getattr(accumulator, outer)(lines(b"a")[0][(outer == "add") * 6 :])
     assert len(raised) == 1
     assert "two calls at once" in str(raised[0])
     assert so_far(accumulator) == "a"

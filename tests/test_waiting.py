@@ -327,3 +327,14 @@ def test_a_call_inside_another_is_an_error(outer: str, call: str) -> None:
     assert len(raised) == 1
     assert "two calls at once" in str(raised[0])
     assert so_far(accumulator) == "a"
+
+
+def test_chunks_are_handed_out_from_when_they_are_asked_for() -> None:
+    """Also where an envelope was made before, which cannot make chunks."""
+    accumulator, given = fed(LONG_ENOUGH), list[ChatCompletionChunk]()
+    assert accumulator.events == 100
+    accumulator.deliver = given.append
+    for piece in lines(b"a", b"b", b"c"):
+        accumulator.feed(piece)
+    assert [chunk.text for chunk in given] == ["a", "b", "c"]
+    assert so_far(accumulator).endswith("enoughabc")

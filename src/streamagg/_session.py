@@ -100,9 +100,7 @@ class Session:
     def _until(self, now: float) -> float:
         """When the time is up: it runs from the last data event."""
         accumulator = self.accumulator
-        came = (
-            accumulator._count + accumulator._envelopes.unread
-        )  # what waits has events, which need not be counted now
+        came = accumulator._count + accumulator._envelopes.unread  # what waits has events: no need to count them
         if came != self._came:
             self._came, self._deadline = came, now + (self._idle_timeout or 0)
         return self._deadline

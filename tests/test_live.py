@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socketserver
 import threading
 from collections.abc import Callable, Iterator
@@ -50,7 +51,10 @@ class Handler(socketserver.StreamRequestHandler):
         self.wfile.write(
             b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n" + coding + b"connection: close\r\n\r\n"
         )
-        body = b": hi\n\n" + sse(*CHUNKS)
+        with contextlib.suppress(ConnectionError):  # of a client that leaves before the end
+            self.send(b": hi\n\n" + sse(*CHUNKS), gated)
+
+    def send(self, body: bytes, gated: bool) -> None:
         for place in range(0, len(body), 200):
             piece = body[place : place + 200]
             if gated and place + 200 >= len(body):

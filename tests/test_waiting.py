@@ -338,3 +338,17 @@ def test_chunks_are_handed_out_from_when_they_are_asked_for() -> None:
         accumulator.feed(piece)
     assert [chunk.text for chunk in given] == ["a", "b", "c"]
     assert so_far(accumulator).endswith("enoughabc")
+
+
+@pytest.mark.parametrize("before", [False, True])
+def test_a_wrong_event_that_waited_when_chunks_are_asked_for_is_told_as_itself(before: bool) -> None:
+    """Whether or not they were asked for before, and the envelope can make them."""
+    accumulator, given = Accumulator(), list[ChatCompletionChunk]()
+    for deliver, pieces in ((given.append if before else None, lines(*[b"a"] * 5)), (None, lines(b"b", b'c"'))):
+        accumulator.deliver = deliver
+        for piece in pieces:
+            accumulator.feed(piece)
+    accumulator.deliver = given.append
+    with pytest.raises(DecodeError, match="event 7 "):
+        accumulator.feed(lines(b"d")[0])
+    assert so_far(accumulator) == "aaaaab"

@@ -35,6 +35,12 @@ def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, bool]]
     return request.param
 
 
+@pytest.fixture
+def end_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After `[DONE]` a server may take its time over the answer's end, as one on a busy machine does."""
+    monkeypatch.setattr("streamagg._sources._LINGER", 20)
+
+
 @pytest.fixture(scope="session")
 def server() -> Iterator[str]:
     """The address of a real server of `tests.app`."""

@@ -188,6 +188,7 @@ class TestConnections:
     @pytest.mark.parametrize("client", [_httpx_client, _aiohttp_client, _niquests_client, _openai_client])
     @pytest.mark.parametrize("way", WAYS)
     @pytest.mark.parametrize("anyio_backend", ["asyncio"])
+    @pytest.mark.usefixtures("end_is_waited_for")
     async def test_a_connection_is_used_again(self, server: str, anyio_backend: str, client: Any, way: str) -> None:
         """After [DONE] the answer's end is read, for which clients wait before they keep a connection."""
         name = f"{client.__name__} {way}"
@@ -198,6 +199,7 @@ class TestConnections:
         assert len(PORTS[name]) == 3
         assert len(set(PORTS[name])) == 1
 
+    @pytest.mark.usefixtures("end_is_waited_for")
     async def test_also_where_the_reader_stops_at_the_last_chunk(self, server: str) -> None:
         name = f"stops {id(self)}"
         async with _httpx_client(name) as ask:

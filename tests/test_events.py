@@ -364,7 +364,7 @@ class TestReady:
 
         events = []
         with anyio.fail_after(10), pytest.raises(IdleTimeoutError):
-            async for event in stream(silent(), idle_timeout=0.02).events():
+            async for event in stream(silent(), idle_timeout=0.2).events():
                 events.append(event)
         assert events == [ToolCallStarted(0, "a", "f", 0), ChoiceFinished("tool_calls", 0)]
 

@@ -277,7 +277,7 @@ async def test_reset_at_every_byte(faults: FaultServer, client: str, anyio_backe
 @clients
 async def test_stalled_at_every_byte(faults: FaultServer, client: str, anyio_backend: Any) -> None:
     urls = [faults.url(sized(BODY)[: -len(BODY) or None] + BODY[:offset], then=Then.STALL) for offset in OFFSETS]
-    for offset, outcome in zip(OFFSETS, await read_all(client, urls, idle_timeout=0.3), strict=True):
+    for offset, outcome in zip(OFFSETS, await read_all(client, urls, idle_timeout=1.0), strict=True):
         expected = whole_events(BODY[:offset])
         assert outcome.response == expected.response, offset
         assert type(outcome.error) is (type(None) if expected.done else IdleTimeoutError), offset
@@ -404,7 +404,7 @@ async def test_garbage_after_done(faults: FaultServer, client: str, anyio_backen
 async def test_comments_without_end(faults: FaultServer, client: str, anyio_backend: Any) -> None:
     for events in ([], EVENTS[:2]):
         url = faults.url(head() + b"".join(events), then=Then.FLOOD)
-        outcome = await read_one(client, url, idle_timeout=0.1)
+        outcome = await read_one(client, url, idle_timeout=0.5)
         assert isinstance(outcome.error, IdleTimeoutError)
         assert outcome.response == whole_events(b"".join(events)).response
 
@@ -424,6 +424,7 @@ async def test_two_streams_mixed(faults: FaultServer, client: str, anyio_backend
 
 
 @clients
+@pytest.mark.usefixtures("end_is_waited_for")
 async def test_connections_are_used_again(faults: FaultServer, client: str, anyio_backend: Any) -> None:
     """What ends as it should leaves a connection that takes the next request; here one has all three."""
     urls = [faults.url(CHUNKED + framed([*EVENTS, b"data: [DONE]\n\n"]), then=Then.AGAIN) for _ in range(3)]

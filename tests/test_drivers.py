@@ -527,7 +527,7 @@ class TestTime:
         """Together the pauses are longer than the timeout, each alone is not."""
         pieces = [sse(item, done=False) for item in CHUNKS] + [b"data: [DONE]\n\n"]
         with anyio.fail_after(30):
-            assert (await accumulate(Stalling(*pieces, pause=0.4), idle_timeout=2)).to_dict() == WANTED
+            assert (await accumulate(Stalling(*pieces, pause=0.25), idle_timeout=1.2)).to_dict() == WANTED
 
     async def test_in_a_stream(self) -> None:
         async with stream(Stalling(BEGUN), idle_timeout=0.25) as chunks:

@@ -2,29 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Generator
 from typing import Any
-
-import anyio
-
-
-@asynccontextmanager
-async def cancelled_once(condition: Callable[[], Any]) -> AsyncIterator[None]:
-    """Cancels the block as soon as the condition holds, however slow the machine is; it must not end before."""
-    with anyio.fail_after(20):
-        async with anyio.create_task_group() as tasks:
-            with anyio.CancelScope() as scope:
-                tasks.start_soon(_watch, condition, scope)
-                yield
-            tasks.cancel_scope.cancel()
-    assert scope.cancelled_caught
-
-
-async def _watch(condition: Callable[[], Any], scope: anyio.CancelScope) -> None:
-    while not condition():  # noqa: ASYNC110 - it is anything
-        await anyio.sleep(0.001)
-    scope.cancel()
 
 
 class Checkpoints:

@@ -9,6 +9,7 @@ from typing import Any
 
 import aiohttp
 import anyio
+import anyio.lowlevel
 import httpx
 import httpx_sse
 import niquests
@@ -239,6 +240,20 @@ class TestConnections:
             assert SYNC_WAYS[way](source).to_dict() == WANTED
             assert not GATES[gate].is_set()
         GATES[gate].set()
+
+    async def test_an_end_that_comes_soon_is_read(self) -> None:
+        ended = []
+
+        async def soon() -> AsyncIterator[bytes]:
+            yield STREAM
+            await anyio.lowlevel.checkpoint()
+            ended.append(None)
+
+        for way in WAYS.values():
+            transport = httpx.MockTransport(lambda request: httpx.Response(200, content=soon()))
+            async with httpx.AsyncClient(transport=transport) as client, client.stream("GET", "http://x") as response:
+                assert (await way(response)).to_dict() == WANTED
+        assert len(ended) == len(WAYS)
 
     async def test_an_error_after_done_is_none(self) -> None:
         async def broken() -> AsyncIterator[bytes]:

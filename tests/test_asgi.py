@@ -37,7 +37,6 @@ from streamagg import (
 )
 from streamagg.asgi import Completion, CompletionMiddleware
 
-from .checkpoints import cancelled_once
 from .helpers import chunk, merged, sse
 from .serving import serve
 from .test_drivers import BODY, CHUNKS, CUT, WANTED
@@ -696,10 +695,8 @@ class TestMessages:
             await anyio.sleep(0.01)
             done.append(completion)
 
-        stalled: list[None] = []
-
         async def stall(receive: Any) -> None:
-            stalled.append(None)
+            scope.cancel()
             await anyio.sleep_forever()
 
         for messages, state in (
@@ -710,9 +707,9 @@ class TestMessages:
         ):
             call = Call(messages)
             middleware = CompletionMiddleware(call.app, slowly)
-            stalled.clear()
-            async with cancelled_once(lambda: stalled):
+            with anyio.CancelScope() as scope:
                 await middleware(call.scope, call.receive, call.send)
+            assert scope.cancelled_caught
             assert [completion.state for completion in done] == [state]
             done.clear()
 

@@ -32,7 +32,6 @@ from streamagg import (
     stream_sync,
 )
 
-from .checkpoints import cancelled_once
 from .helpers import chunk, merged, sse
 
 pytestmark = pytest.mark.anyio
@@ -485,12 +484,12 @@ class TestStream:
 
 
 class Stalling:
-    """Sends items, one every `pause` seconds, then comments without end."""
+    """Sends items, one every `pause` seconds, calls `then`, and sends comments without end."""
 
-    def __init__(self, *items: bytes, pause: float = 0) -> None:
+    def __init__(self, *items: bytes, pause: float = 0, then: Callable[[], Any] = lambda: None) -> None:
         self.items = items
         self.pause = pause
-        self.begun = False
+        self.then = then
         self.finished = False
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
@@ -498,7 +497,7 @@ class Stalling:
             for item in self.items:
                 await anyio.sleep(self.pause)
                 yield item
-            self.begun = True
+            self.then()
             while True:
                 await anyio.sleep(0.005)
                 yield b": keep-alive\n\n"
@@ -558,18 +557,22 @@ class TestTime:
             await accumulate(BODY, idle_timeout=seconds)
 
     async def test_cancellation_passes_and_the_partial_stays(self) -> None:
-        source = Stalling(BEGUN)
+        scope = anyio.CancelScope()
+        source = Stalling(BEGUN, then=scope.cancel)
         async with stream(source) as chunks:
-            async with cancelled_once(chunks.snapshot):
+            with scope:
                 async for _ in chunks:
                     pass
+            assert scope.cancelled_caught
             snapshot = chunks.snapshot()
             assert snapshot is not None
             assert snapshot.text == "Hel"
         assert source.finished
-        source = Stalling(BEGUN)
-        async with cancelled_once(lambda: source.begun):
+        scope = anyio.CancelScope()
+        source = Stalling(BEGUN, then=scope.cancel)
+        with scope:
             await accumulate(source)
+        assert scope.cancelled_caught
         assert source.finished
 
     async def test_many_at_once(self) -> None:

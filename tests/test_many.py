@@ -29,7 +29,6 @@ from streamagg import (
     tap,
 )
 
-from .checkpoints import cancelled_once
 from .helpers import chunk, merged, sse
 from .serving import serve
 from .test_drivers import BODY, CHUNKS, CUT, WANTED, Closable, Watched
@@ -189,10 +188,13 @@ class TestAccumulateAll:
 
         async def never() -> Any:
             begun.append(None)
+            if len(begun) == 2:
+                scope.cancel()
             await anyio.sleep_forever()
 
-        async with cancelled_once(lambda: len(begun) == 2):
+        with anyio.CancelScope() as scope:
             await accumulate_all([never] * 5, limit=2)
+        assert scope.cancelled_caught
         assert len(begun) == 2
 
     @pytest.mark.parametrize("anyio_backend", ["asyncio"])

@@ -29,7 +29,6 @@ from streamagg import (
 )
 
 from . import shared
-from .checkpoints import cancelled_once
 from .helpers import chunk, cut, merged, slicings, sse
 from .test_drivers import BODY, CHUNKS, CUT, WANTED, Closable, Stalling, SyncClosable, Watched, events
 from .test_timing import ticking
@@ -288,11 +287,13 @@ class TestWaysOut:
         self.check(body, watched)
 
     async def test_cancellation(self) -> None:
-        source = Stalling(sse(*CHUNKS[:2], done=False))
+        scope = anyio.CancelScope()
+        source = Stalling(sse(*CHUNKS[:2], done=False), then=scope.cancel)
         async with tap(source) as body:
-            async with cancelled_once(body.snapshot):
+            with scope:
                 async for _ in body:
                     pass
+            assert scope.cancelled_caught
             with pytest.raises(IncompleteStreamError):
                 body.response()
         assert source.finished

@@ -38,7 +38,7 @@ def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, bool]]
 @pytest.fixture
 def end_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """After `[DONE]` a server may take its time over the answer's end, as one on a busy machine does."""
-    monkeypatch.setattr("streamagg._sources._LINGER", 20)
+    monkeypatch.setattr("streamagg._sources.items._LINGER", 20)
 
 
 @pytest.fixture(scope="session")

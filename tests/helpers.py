@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from streamagg import Accumulator, StreamAggError
-from streamagg._envelopes import Envelopes
+from streamagg._fastpath.fastpath import Envelopes
 
 RAY_ALONE = {
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # it is how Ray keeps to loopback there, and does here too

@@ -20,8 +20,8 @@ from .helpers import Outcome, chunk, outcome, sse, strip_nulls
 from .strategies import ANYTHING, CHUNKS
 
 pa = pytest.importorskip("pyarrow", reason="needs the extra `arrow`")
-from streamagg._rows import _array  # noqa: E402 - not without pyarrow
 from streamagg.arrow import SCHEMA, aggregate  # noqa: E402 - not without pyarrow
+from streamagg.arrow.rows import _array  # noqa: E402 - not without pyarrow
 
 HELLO = sse(chunk({"content": "Hel"}), chunk({"content": "lo é"}, finish="stop"))
 CUT = sse(chunk({"content": "Hel"}), done=False)

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from streamagg._cli import main
+from streamagg._cli.main import main
 
 from .helpers import chunk, sse
 
@@ -25,10 +25,12 @@ pytest.importorskip("rich", reason="needs the extra `batch`")
 
 import pyarrow.parquet as pq  # noqa: E402 - not without the extra
 
-from streamagg import _batch_parts, _batch_plan, batch  # noqa: E402 - not without what is asked for above
-from streamagg._batch_engines import run_local  # noqa: E402 - not without what is asked for above
-from streamagg._batch_totals import Totals  # noqa: E402 - not without what is asked for above
-from streamagg._batch_work import work  # noqa: E402 - not without what is asked for above
+from streamagg._cli.batch import main as batch  # noqa: E402 - not without what is asked for above
+from streamagg._cli.batch import parts as _batch_parts  # noqa: E402 - not without what is asked for above
+from streamagg._cli.batch import plan as _batch_plan  # noqa: E402 - not without what is asked for above
+from streamagg._cli.batch.engines import run_local  # noqa: E402 - not without what is asked for above
+from streamagg._cli.batch.totals import Totals  # noqa: E402 - not without what is asked for above
+from streamagg._cli.batch.work import work  # noqa: E402 - not without what is asked for above
 from streamagg.arrow import SCHEMA, aggregate  # noqa: E402 - not without what is asked for above
 
 COUNT = 60
@@ -214,7 +216,7 @@ def test_help_has_examples() -> None:
 
 @pytest.mark.parametrize("absent", ["pyarrow", "rich"])
 def test_without_the_extra_it_says_what_to_install(absent: str) -> None:
-    code = f"import sys; sys.modules['{absent}'] = None; from streamagg._cli import main; sys.exit(main(['batch', '--help']))"
+    code = f"import sys; sys.modules['{absent}'] = None; from streamagg._cli.main import main; sys.exit(main(['batch', '--help']))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.returncode == 2
     assert "pip install 'streamagg[batch]'" in done.stderr
@@ -389,7 +391,8 @@ def test_a_crash_between_the_output_and_the_tidying(
 
 KILLED = """
 import os, signal, sys
-from streamagg import _batch_plan, batch
+from streamagg._cli.batch import main as batch
+from streamagg._cli.batch import plan as _batch_plan
 
 _batch_plan.TASK_BYTES = 1500
 left = int(sys.argv[1])

@@ -20,11 +20,11 @@ pytest.importorskip("rich", reason="needs the extra `batch`")
 
 import pyarrow.parquet as pq  # noqa: E402 - not without the extra
 
-from streamagg import _batch_plan  # noqa: E402 - not without what is asked for above
-from streamagg._batch_files import is_chunk  # noqa: E402 - not without what is asked for above
-from streamagg._batch_plan import Task, plan, weight_of  # noqa: E402 - not without what is asked for above
-from streamagg._batch_read import BODY, Options, batches_of  # noqa: E402 - not without what is asked for above
-from streamagg._batch_work import work  # noqa: E402 - not without what is asked for above
+from streamagg._cli.batch import plan as _batch_plan  # noqa: E402 - not without what is asked for above
+from streamagg._cli.batch.files import is_chunk  # noqa: E402 - not without what is asked for above
+from streamagg._cli.batch.plan import Task, plan, weight_of  # noqa: E402 - not without what is asked for above
+from streamagg._cli.batch.read import BODY, Options, batches_of  # noqa: E402 - not without what is asked for above
+from streamagg._cli.batch.work import work  # noqa: E402 - not without what is asked for above
 from streamagg.arrow import aggregate  # noqa: E402 - not without what is asked for above
 
 zstd = pytest.importorskip("compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd")
@@ -376,7 +376,7 @@ def test_recordings_come_in_batches_of_some_size(tmp_path: Path, monkeypatch: py
     options = Options("body", (), "auto", "jsonl")
     for name, value, sizes in (("_BYTES", 25, [3, 3, 3, 1]), ("_ROWS", 5, [5, 5])):
         with monkeypatch.context() as patch:
-            patch.setattr("streamagg._batch_read." + name, value)
+            patch.setattr("streamagg._cli.batch.read." + name, value)
             assert [batch.recordings.num_rows for batch in batches_of(task, options)] == sizes
 
 
@@ -415,7 +415,7 @@ def test_parquet_is_cut_between_row_groups(tmp_path: Path, monkeypatch: pytest.M
         assert sum(map(weight_of, tasks)) == size
         rows = rows_of(path, keep=(("n", "n"),))
         assert [(row["position"], row["n"], row["complete"]) for row in rows] == [(n, str(n), True) for n in range(10)]
-    monkeypatch.setattr("streamagg._batch_read._BYTES", 1)
+    monkeypatch.setattr("streamagg._cli.batch.read._BYTES", 1)
     assert texts(rows_of(path)) == ["Hello\né"] * 10
 
 

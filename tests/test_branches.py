@@ -18,10 +18,10 @@ from streamagg import (
     accumulate_sync,
     stream_sync,
 )
-from streamagg._holes import _indices as indices
-from streamagg._holes import decode_chunk, holes_of
-from streamagg._lenient import ignore, to_struct
-from streamagg._slots import Callee
+from streamagg._codec.lenient import ignore, to_struct
+from streamagg._fastpath.placeholders import _indices as indices
+from streamagg._fastpath.placeholders import decode_chunk, holes_of
+from streamagg._merge.tool_calls import Callee
 
 from .helpers import chunk, merged, so_far, sse
 from .test_drivers import BODY, WANTED

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from streamagg._cli import main
+from streamagg._cli.main import main
 
 from .commands import on_a_terminal, run
 from .helpers import chunk, merged, sse

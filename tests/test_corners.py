@@ -21,8 +21,8 @@ from streamagg import (
     SSEDecoder,
     accumulate_sync,
 )
-from streamagg._sse import StrayLine
-from streamagg._usage import UsageMerge
+from streamagg._framing.sse import StrayLine
+from streamagg._merge.usage import UsageMerge
 
 from .helpers import chunk, merged, outcome, sse
 

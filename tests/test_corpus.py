@@ -19,7 +19,7 @@ from streamagg import (
     StreamAggError,
     accumulate,
 )
-from streamagg._reader import Reader
+from streamagg._apis.openai_chat import Reader
 
 from . import reference, shared
 from .helpers import Outcome, outcome, slicings, strip_nulls

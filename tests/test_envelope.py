@@ -11,7 +11,7 @@ from hypothesis import event, given
 from hypothesis import strategies as st
 
 from streamagg import Accumulator, ChatCompletionChunk, LimitError, Limits, StreamAggError
-from streamagg._envelopes import Envelopes
+from streamagg._fastpath.fastpath import Envelopes
 
 from . import shared
 from .helpers import Patient, chunk, cut, slicings, so_far, sse, strip_nulls

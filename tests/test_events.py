@@ -39,7 +39,7 @@ from streamagg import (
     stream,
     stream_sync,
 )
-from streamagg._message import thinking_of
+from streamagg._types.message import thinking_of
 
 from . import shared
 from .helpers import chunk, cut, slicings, sse

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-import streamagg._usage as module
+import streamagg._merge.usage as module
 from streamagg import (
     Accumulator,
     ChatCompletionChunk,
@@ -22,8 +22,8 @@ from streamagg import (
     SSEDecoder,
     StreamAggError,
 )
-from streamagg._usage import UsageMerge
-from streamagg._values import weigh
+from streamagg._codec.size import weigh
+from streamagg._merge.usage import UsageMerge
 
 from .helpers import chunk, merged, sse
 from .test_usage import usage

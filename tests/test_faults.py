@@ -30,7 +30,7 @@ from streamagg import (
     StreamAggError,
     stream,
 )
-from streamagg._session import Session
+from streamagg._drivers.driver import Session
 
 from .effort import some
 from .faults import CHUNKED, FaultServer, Then, fault_server, framed, head, sized

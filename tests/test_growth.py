@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from streamagg import Accumulator
-from streamagg._text import Text
+from streamagg._merge.text import Text
 
 from .helpers import chunk, sse
 from .test_sse import steps_of

@@ -27,10 +27,11 @@ import pyarrow as pa  # noqa: E402 - with Ray's extra
 import pyarrow.parquet as pq  # noqa: E402 - not without what is asked for above
 from ray.cluster_utils import Cluster  # noqa: E402 - not without what is asked for above
 
-from streamagg import _batch_plan, batch  # noqa: E402 - not without what is asked for above
-from streamagg._batch_totals import Totals  # noqa: E402 - not without what is asked for above
-from streamagg._batch_work import work  # noqa: E402 - not without what is asked for above
-from streamagg._cli import main  # noqa: E402 - not without what is asked for above
+from streamagg._cli.batch import main as batch  # noqa: E402 - not without what is asked for above
+from streamagg._cli.batch import plan as _batch_plan  # noqa: E402 - not without what is asked for above
+from streamagg._cli.batch.totals import Totals  # noqa: E402 - not without what is asked for above
+from streamagg._cli.batch.work import work  # noqa: E402 - not without what is asked for above
+from streamagg._cli.main import main  # noqa: E402 - not without what is asked for above
 from streamagg.arrow import SCHEMA, aggregate  # noqa: E402 - not without what is asked for above
 
 FILES, ROWS = 24, 10

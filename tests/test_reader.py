@@ -23,7 +23,7 @@ from streamagg import (
     ProviderError,
     accumulate_sync,
 )
-from streamagg._reader import Reader, Sentinel
+from streamagg._apis.openai_chat import Reader, Sentinel
 
 from . import shared
 from .helpers import chunk, merged, outcome, sse

@@ -17,7 +17,7 @@ import openai
 import pytest
 
 from streamagg import REPAIRS, Limits
-from streamagg._rules import CHOICE, CHUNK, DELTA
+from streamagg._merge.rules import CHOICE, CHUNK, DELTA
 
 from .helpers import RAY_ALONE
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 
 from streamagg import Accumulator, IncompleteStreamError, ProviderError, StreamAggError, Timing, stream, stream_sync
-from streamagg._timing import StreamClock
+from streamagg._drivers.timing import StreamClock
 
 from . import shared
 from .helpers import chunk, cut, sse

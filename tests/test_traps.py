@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 
 from streamagg import Accumulator, CompletionUsage, LimitError, Limits, SSEDecoder
-from streamagg._limits import REPAIRS
-from streamagg._slots import Slots
-from streamagg._struct import Extra
-from streamagg._text import Text
-from streamagg._usage import UsageMerge
-from streamagg._values import weigh
+from streamagg._codec.size import weigh
+from streamagg._codec.struct import Extra
+from streamagg._merge.text import Text
+from streamagg._merge.tool_calls import Slots
+from streamagg._merge.usage import UsageMerge
+from streamagg._repairs import REPAIRS
 
 from .helpers import chunk, merged, sse
 from .test_sse import steps_of
@@ -224,7 +224,7 @@ def test_a_trial_foretells(seed: int) -> None:
 
     import msgspec
 
-    from streamagg._chunk import ChatCompletionChunkToolCall as Fragment
+    from streamagg._types.chunk import ChatCompletionChunkToolCall as Fragment
 
     dice = random.Random(seed)
     slots = Slots()

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from streamagg import CompletionUsage
-from streamagg._usage import UsageMerge
+from streamagg._merge.usage import UsageMerge
 
 from .helpers import chunk, merged
 

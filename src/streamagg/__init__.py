@@ -1,15 +1,13 @@
 """Turn any OpenAI-compatible chat-completion stream into one typed `ChatCompletionResponse`."""
 
-from ._accumulate import accumulate, accumulate_sync
-from ._accumulator import Accumulator
-from ._chunk import (
-    ChatCompletionChunk,
-    ChatCompletionChunkChoice,
-    ChatCompletionChunkDelta,
-    ChatCompletionChunkToolCall,
-    ChatCompletionChunkToolCallCustom,
-    ChatCompletionChunkToolCallFunction,
-)
+from ._accumulator.accumulator import Accumulator
+from ._codec.struct import Extra
+from ._drivers.accumulate import accumulate, accumulate_sync
+from ._drivers.accumulate_all import accumulate_all
+from ._drivers.driver import IncompleteMode
+from ._drivers.stream import ChatCompletionStream, SyncChatCompletionStream, stream, stream_sync
+from ._drivers.tap import ChatCompletionTap, SyncChatCompletionTap, tap, tap_sync
+from ._drivers.timing import Timing
 from ._errors import (
     DecodeError,
     IdleTimeoutError,
@@ -19,7 +17,7 @@ from ._errors import (
     ProviderError,
     StreamAggError,
 )
-from ._events import (
+from ._events.types import (
     ChoiceFinished,
     MessageReplaced,
     ReasoningDelta,
@@ -32,29 +30,30 @@ from ._events import (
     ToolCallStarted,
     UsageReported,
 )
-from ._limits import REPAIRS, Limits
-from ._many import accumulate_all, sum_usage
-from ._message import ChatCompletionAudio, ChatCompletionMessage, ToolCall, ToolCallCustom, ToolCallFunction
-from ._otel import otel_attributes
-from ._partial import PartialJSON, parse_partial
-from ._replay import replay, to_sse
-from ._response import (
+from ._export.otel import otel_attributes
+from ._export.replay import replay, to_sse
+from ._framing.sse import ServerSentEvent, SSEDecoder
+from ._limits import Limits
+from ._merge.usage import UsageMode
+from ._repairs import REPAIRS
+from ._types.chunk import (
+    ChatCompletionChunk,
+    ChatCompletionChunkChoice,
+    ChatCompletionChunkDelta,
+    ChatCompletionChunkToolCall,
+    ChatCompletionChunkToolCallCustom,
+    ChatCompletionChunkToolCallFunction,
+)
+from ._types.completion import (
     ChatCompletionChoice,
     ChatCompletionLogProbs,
     ChatCompletionResponse,
     ChatCompletionTokenLogProb,
     ChatCompletionTokenTopLogProb,
-    CompletionTokensDetails,
-    CompletionUsage,
-    PromptTokensDetails,
 )
-from ._session import IncompleteMode
-from ._sse import ServerSentEvent, SSEDecoder
-from ._stream import ChatCompletionStream, SyncChatCompletionStream, stream, stream_sync
-from ._struct import Extra
-from ._tap import ChatCompletionTap, SyncChatCompletionTap, tap, tap_sync
-from ._timing import Timing
-from ._usage import UsageMode
+from ._types.message import ChatCompletionAudio, ChatCompletionMessage, ToolCall, ToolCallCustom, ToolCallFunction
+from ._types.partial_json import PartialJSON, parse_partial
+from ._types.usage import CompletionTokensDetails, CompletionUsage, PromptTokensDetails, sum_usage
 
 __all__ = [
     "REPAIRS",

@@ -18,7 +18,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ._response import ChatCompletionResponse
+    from ._types.completion import ChatCompletionResponse
 
 EXCERPT = 120
 """How much of a payload a message quotes, in characters."""

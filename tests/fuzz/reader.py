@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from streamagg import LimitError, Limits
-from streamagg._reader import Reader, Refusal, Sentinel
+from streamagg._apis.openai_chat import Reader, Refusal, Sentinel
 
 from .shapes import Row, chunks, shown
 

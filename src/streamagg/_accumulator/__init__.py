@@ -1,0 +1,1 @@
+"""The state of one stream: the only place where it changes."""

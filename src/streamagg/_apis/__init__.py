@@ -1,0 +1,1 @@
+"""One provider API's events to chunks, one file each."""

@@ -1,0 +1,1 @@
+"""`streamagg batch`: recordings to one table of responses."""

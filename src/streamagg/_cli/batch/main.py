@@ -1,0 +1,182 @@
+"""`streamagg batch`: any number of recordings to one table of responses. Needs the extra `batch`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing, nullcontext
+
+try:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    import streamagg.arrow  # noqa: F401 - it says what is missing
+
+    from .files import PROBLEMS
+except ImportError as _error:
+    raise ImportError(f"{_error}: streamagg batch needs pip install 'streamagg[batch]'") from _error
+
+from .engines import Call, Done, run_local, run_ray
+from .parts import Parts
+from .plan import Task, plan, weight_of
+from .read import Options
+from .totals import summary
+from .work import output_schema, work
+
+_GO_ON = "The same command goes on where it stopped."
+
+_EPILOG = """\
+inputs: .sse files (one recording each), .jsonl or .ndjson (below), these as .gz or .zst, .parquet;
+directories, searched for all of these; patterns in quotes ('logs/**/*.sse.gz'); a file of any other
+name is one recording
+
+lines of JSON: a string is a recording, an object is what its member --column holds: a string, or the
+list of a stream's chunks; an object without that member, or a list, is a plain answer or the chunks.
+Where the first line is a single chunk, all lines are, and the chunks of one id are one recording.
+
+output: a row for each recording, in the order of the inputs: `source` (the file), `position` (the
+line's first byte, or the row), what --keep names, and the columns of streamagg.arrow. What is finished
+is kept in OUT.streamagg-parts until all is done: after a crash the same command goes on from there.
+
+exit status: 0 the output is written, whatever the streams came to; 2 it is not
+
+examples:
+  streamagg batch recordings/ -o responses.parquet
+  streamagg batch 'logs/2025-11-*.jsonl.zst' --column response_body --keep user_id -o responses.parquet
+  streamagg batch log.parquet --keep model=asked_model -o responses.jsonl --jobs 8
+  streamagg batch /shared/logs -o /shared/responses.parquet --engine ray --address auto
+"""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run `streamagg batch`; returns the exit status."""
+    parser = _parser()
+    given = parser.parse_intermixed_args(arguments)
+    options = _options(parser, given)
+    started = time.monotonic()
+    try:
+        try:
+            tasks = plan(given.inputs, options.column, [name for name, _ in options.keep], leave_out=[given.output])
+        except (ValueError, TypeError) as error:
+            return _stopped(error, 2)
+        if not tasks:
+            return _stopped(f"no recordings in {', '.join(given.inputs)}", 2)
+        parts = Parts(given.output, tasks, options)
+        _run(tasks, parts, options, given)
+        parts.merge()
+    except KeyboardInterrupt:
+        return _stopped(f"interrupted. {_GO_ON}", 130)
+    except BrokenProcessPool:
+        return _stopped(f"a worker process died, of too little memory perhaps. {_GO_ON}", 2)
+    except PROBLEMS as error:
+        return _stopped(error, 2)
+    print("\n".join(summary(parts.total(), time.monotonic() - started, given.output)))
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="streamagg batch",
+        description="Turn any number of recorded chat-completion streams into one table of responses.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("inputs", nargs="+", metavar="INPUT", help="files, directories, patterns")
+    parser.add_argument("-o", "--output", required=True, metavar="OUT", help="what to write: .parquet or .jsonl")
+    parser.add_argument(
+        "--column", default="body", metavar="NAME", help="the column, or member, of the recordings (default: body)"
+    )
+    parser.add_argument(
+        "--keep",
+        action="append",
+        default=[],
+        metavar="NAME[=AS]",
+        help="keep this column, or member, as text (strings as they are, anything else as JSON); repeatable",
+    )
+    parser.add_argument(
+        "--usage", choices=("auto", "sum", "last"), default="auto", help="how usage reports merge (default: auto)"
+    )
+    parser.add_argument(
+        "--jobs", type=_positive, default=_cores(), metavar="N", help="processes of this machine (default: a core each)"
+    )
+    parser.add_argument("--engine", choices=("local", "ray"), default="local", help="where to run (default: local)")
+    parser.add_argument("--address", help="of the Ray cluster; default: RAY_ADDRESS, or a cluster of this machine")
+    return parser
+
+
+def _options(parser: argparse.ArgumentParser, given: argparse.Namespace) -> Options:
+    """What was asked for, once it is sure that it makes sense."""
+    keep = tuple((name, shown or name) for name, _, shown in (text.partition("=") for text in given.keep))
+    suffix = os.path.splitext(given.output)[1]
+    if suffix not in (".parquet", ".jsonl"):
+        parser.error(f"{given.output}: the output is .parquet or .jsonl")
+    if os.path.isdir(given.output):
+        parser.error(f"{given.output} is a directory")
+    if given.address and given.engine != "ray":
+        parser.error("--address is for --engine ray")
+    if os.path.realpath(given.output) in map(os.path.realpath, given.inputs):
+        parser.error(f"{given.output} is an input")
+    options = Options(given.column, keep, given.usage, suffix[1:])
+    names = output_schema(options).names
+    if len(set(names)) < len(names):
+        double = next(name for _, name in keep if names.count(name) > 1)
+        parser.error(f"the output has another column {double!r}: write --keep NAME=AS, with another name")
+    return options
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number above 0")
+    return int(text)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+# ------------------------------------------------------------------ running
+
+
+def _run(tasks: list[Task], parts: Parts, options: Options, given: argparse.Namespace) -> None:
+    """Do what is still to be done, and show how far it is."""
+    todo = [task for task in tasks if parts.totals(task) is None]
+    if len(todo) < len(tasks):
+        _say(f"{len(tasks) - len(todo)} of {len(tasks)} parts are done already")
+    bar = Progress(
+        BarColumn(),
+        TextColumn("{task.percentage:.0f} %  {task.fields[streams]:,} streams, {task.fields[rate]}to go"),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+    )
+    with bar if sys.stderr.isatty() else nullcontext():
+        before, after = parts.total().streams, 0
+        total, begun = sum(map(weight_of, tasks)), sum(map(weight_of, todo))
+        left = begun
+        shown = bar.add_task("", total=total, completed=total - begun, streams=before, rate="")
+        started = time.monotonic()
+        with closing(_engine(todo, lambda task: (task, options, parts.path(task)), given)) as done:
+            for task, totals in done:
+                parts.finish(task, totals)
+                after += totals.streams
+                left -= weight_of(task)
+                seconds = max(time.monotonic() - started, 1e-3)
+                rate = f"{after / seconds:,.0f} a second, {(begun - left) / seconds / 1e6:,.1f} MB/s, "
+                bar.update(shown, completed=total - left, streams=before + after, rate=rate)
+
+
+def _engine(todo: list[Task], call: Call, given: argparse.Namespace) -> Done:
+    if given.engine == "ray":
+        return run_ray(work, todo, call, given.address)
+    return run_local(work, todo, call, given.jobs)
+
+
+def _stopped(reason: object, status: int) -> int:
+    _say(reason)
+    return status
+
+
+def _say(what: object) -> None:
+    print(f"streamagg batch: {what}", file=sys.stderr)

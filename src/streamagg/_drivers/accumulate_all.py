@@ -1,0 +1,85 @@
+"""Many streams at once, and their usage in one sum."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from .._errors import IncompleteStreamError
+from .._limits import Limits
+from .._merge.usage import UsageMode
+from .._types.completion import ChatCompletionResponse
+from .accumulate import accumulate
+from .driver import DEFAULT_LIMITS, IncompleteMode, Session
+
+
+async def accumulate_all(
+    sources: Iterable[Any],
+    *,
+    limit: int = 100,
+    usage: UsageMode = "auto",
+    strict: bool = False,
+    limits: Limits = DEFAULT_LIMITS,
+    incomplete: IncompleteMode = "raise",
+    idle_timeout: float | None = None,
+) -> list[ChatCompletionResponse | Exception]:
+    """Accumulate many sources, at most `limit` at a time; the results are in the order of the sources.
+
+    In the place of a source that failed stands the error, not raised: a `StreamAggError`, or whatever
+    the source raised. A source may also be what opens one: an awaitable (a client's call), an async
+    context manager (`client.stream(...)`), or a function of no arguments that returns a source or one of
+    these. It is opened when its turn comes, and what it opened is closed. `sources` is iterated as places
+    become free; what it raises itself cancels those that run, and is raised. Options as `accumulate`.
+    """
+    import anyio
+
+    if limit < 1:
+        raise ValueError(f"limit must be 1 or more, not {limit!r}")
+    Session(usage, strict, limits, incomplete, idle_timeout)  # a wrong option is raised, once
+    results: list[ChatCompletionResponse | Exception] = []
+    free = anyio.Semaphore(limit)
+    failure: Exception | None = None
+
+    async def run(place: int, source: Any) -> None:
+        try:
+            results[place] = await _read(
+                source, usage=usage, strict=strict, limits=limits, incomplete=incomplete, idle_timeout=idle_timeout
+            )
+        except Exception as error:  # stands in its place, as promised
+            results[place] = error
+        finally:
+            free.release()
+
+    async with anyio.create_task_group() as tasks:
+        try:
+            await free.acquire()
+            for source in sources:
+                results.append(IncompleteStreamError("the source was cancelled"))  # until it came to something
+                tasks.start_soon(run, len(results) - 1, source)
+                await free.acquire()
+        except Exception as error:  # of `sources` itself: raised once the others have stopped
+            failure = error
+            tasks.cancel_scope.cancel()
+    if failure is not None:
+        raise failure
+    return results
+
+
+async def _read(source: Any, **options: Any) -> ChatCompletionResponse:
+    """Open a source where it is still to be opened, accumulate it, and close what was opened here."""
+    opens = hasattr(source, "__aenter__") and not hasattr(source, "__aiter__") and not hasattr(source, "content")
+    if callable(source) and not opens:  # context managers made by contextlib are callable too
+        source, opens = source(), True
+    if hasattr(source, "__await__"):
+        source, opens = await source, True
+    if not opens:
+        return await accumulate(source, **options)
+    if hasattr(source, "__aenter__"):
+        async with source as opened:
+            return await accumulate(opened, **options)
+    try:
+        return await accumulate(source, **options)
+    finally:
+        response = getattr(source, "http_response", source)  # openai: with_raw_response
+        if hasattr(response, "aclose"):
+            await response.aclose()

@@ -1,0 +1,1 @@
+"""What `events()` and `text()` tell of a stream."""

@@ -1,0 +1,1 @@
+"""A response in the formats of others: a stream again, and OpenTelemetry."""

@@ -1,0 +1,1 @@
+"""Any source as an iterator of slices or chunks, recognised by its shape."""

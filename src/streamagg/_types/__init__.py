@@ -1,0 +1,1 @@
+"""The public types: chunks, responses, usage, and the typed reading of what a model wrote."""

@@ -15,6 +15,7 @@ from .._types.chunk import ChatCompletionChunk
 from .._types.completion import ChatCompletionResponse
 from .payloads import is_event
 from .pipeline import Reading
+from .view import StreamView
 
 
 class Accumulator(Reading):
@@ -164,6 +165,11 @@ class Accumulator(Reading):
             return self._built(final=False)
         finally:
             self._busy = False
+
+    @property
+    def view(self) -> StreamView:
+        """The counts and lengths of the stream as it stands."""
+        return StreamView(self)
 
     def at_once(self) -> None:
         """From now on every event is merged as soon as it is whole: for who looks at the state after each read."""

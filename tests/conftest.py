@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
-from . import shared
-from .effort import EXAMPLES
+from tests.support import shared
+from tests.support.effort import EXAMPLES
 
 settings.register_profile(
     "ci", max_examples=EXAMPLES, deadline=None, derandomize=True,
@@ -43,10 +43,10 @@ def end_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def server() -> Iterator[str]:
-    """The address of a real server of `tests.app`."""
-    from .app import make_app
-    from .async_clients import WAYS
-    from .serving import serve
+    """The address of a real server of `tests.support.app`."""
+    from tests.support.app import make_app
+    from tests.support.async_clients import WAYS
+    from tests.support.serving import serve
 
     async def read(way: str, source: Any) -> dict[str, Any]:
         return (await WAYS[way](source)).to_dict()

@@ -22,9 +22,8 @@ from streamagg._codec.lenient import ignore, to_struct
 from streamagg._fastpath.placeholders import _indices as indices
 from streamagg._fastpath.placeholders import decode_chunk, holes_of
 from streamagg._merge.tool_calls import Callee
-
-from .helpers import chunk, merged, so_far, sse
-from .test_drivers import BODY, WANTED
+from tests.support.helpers import chunk, merged, so_far, sse
+from tests.unit.drivers.test_driver import BODY, WANTED
 
 
 def test_the_module_of_the_command_line_can_be_imported() -> None:

@@ -23,8 +23,7 @@ from streamagg import (
 )
 from streamagg._framing.sse import StrayLine
 from streamagg._merge.usage import UsageMerge
-
-from .helpers import chunk, merged, outcome, sse
+from tests.support.helpers import chunk, merged, outcome, sse
 
 
 class Text(str):

@@ -24,9 +24,8 @@ from streamagg import (
 )
 from streamagg._codec.size import weigh
 from streamagg._merge.usage import UsageMerge
-
-from .helpers import chunk, merged, sse
-from .test_usage import usage
+from tests.support.helpers import chunk, merged, sse
+from tests.unit.merge.test_usage import usage
 
 # ------------------------------------------------------------------ usage
 

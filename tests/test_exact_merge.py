@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 
 from streamagg import Accumulator, DecodeError, IncompleteStreamError, LimitError, Limits, ProviderError, StreamAggError
-
-from .helpers import chunk, merged, so_far, sse
-from .test_usage import usage
+from tests.support.helpers import chunk, merged, so_far, sse
+from tests.unit.merge.test_usage import usage
 
 
 def call(name: str | None, arguments: str = "x") -> dict[str, Any]:

@@ -17,9 +17,8 @@ from streamagg._merge.text import Text
 from streamagg._merge.tool_calls import Slots
 from streamagg._merge.usage import UsageMerge
 from streamagg._repairs import REPAIRS
-
-from .helpers import chunk, merged, sse
-from .test_sse import steps_of
+from tests.support.helpers import chunk, merged, sse
+from tests.unit.framing.test_sse import steps_of
 
 
 def calls(*fragments: dict[str, Any]) -> Any:

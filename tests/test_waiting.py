@@ -20,8 +20,7 @@ from streamagg import (
     ProviderError,
     StreamAggError,
 )
-
-from .helpers import chunk, so_far, sse
+from tests.support.helpers import chunk, so_far, sse
 
 LINE = b'data: {"id":"c1","object":"chat.completion.chunk","choices":[{"index":0,"delta":{"content":"%s"},"finish_reason":null}]}'
 

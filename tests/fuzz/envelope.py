@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ..test_envelope import by_event, push
+from tests.unit.fastpath.test_fastpath import by_event, push
+
 from .shapes import body_of, slices_of
 
 

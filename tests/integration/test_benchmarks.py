@@ -1,0 +1,56 @@
+"""The inputs of the benchmarks: their known answers are those of the reference, and of the library."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from streamagg import accumulate_sync
+from tests.support import reference
+from tests.support.helpers import strip_nulls
+from tests.support.places import ROOT
+
+if not (ROOT / "benchmarks").is_dir():
+    pytest.skip("needs the benchmarks beside the tests", allow_module_level=True)
+
+inputs = pytest.importorskip("benchmarks.inputs")
+reads = pytest.importorskip("benchmarks.reads")
+
+
+@pytest.mark.parametrize("name", inputs.KINDS)
+def test_answers_are_right(name: str) -> None:
+    kind = inputs.KINDS[name]
+    case = kind.case(120)
+    chunks = [json.loads(payload) for payload in case.payloads]
+    response, failed = reference.merge(chunks)
+    assert (reference.strip_nulls(response), failed) == (case.answer, False)
+    for delivery in reads.deliveries(kind):
+        slices = reads.reads_of(case, delivery)
+        assert b"".join(slices) == b"".join(case.events)
+        assert strip_nulls(accumulate_sync(slices).to_dict()) == case.answer
+
+
+@pytest.mark.parametrize("name", inputs.KINDS)
+def test_the_same_seed_gives_the_same_stream(name: str) -> None:
+    kind: Any = inputs.KINDS[name]
+    assert kind.case(50) == kind.case(50)
+    assert kind.case(50).events != kind.case(50, 1).events
+
+
+def test_recordings_have_the_known_answers() -> None:
+    pa = pytest.importorskip("pyarrow", reason="needs the extra `arrow`")
+    from benchmarks import recordings
+    from streamagg.arrow import aggregate
+
+    made, choice = recordings.templates(), recordings.chosen(1200)
+    assert len({made[number].error for number in choice}) == 3
+    bodies = recordings.bodies(range(1200), made, choice)
+    assert bodies[:50] == recordings.bodies(range(50), recordings.templates(), recordings.chosen(50))
+    rows = aggregate(pa.table({"body": pa.array(bodies)}))
+    assert recordings.wrong_rows(rows, 1200) == 0
+    assert recordings.wrong_rows(pa.concat_tables([rows.slice(7), rows.slice(0, 7)]), 1200) == 0
+    assert recordings.wrong_rows(pa.concat_tables([rows, rows.slice(5, 2)]), 1200) == 2  # twice
+    assert recordings.wrong_rows(rows.slice(3), 1200) == 3  # not at all
+    assert recordings.wrong_rows(aggregate(pa.table({"body": pa.array([b"", *bodies[1:]])})), 1200) == 1

@@ -23,7 +23,7 @@ from streamagg._fastpath.placeholders import _indices as indices
 from streamagg._fastpath.placeholders import decode_chunk, holes_of
 from streamagg._merge.tool_calls import Callee
 from tests.support.helpers import chunk, merged, so_far, sse
-from tests.unit.drivers.test_driver import BODY, WANTED
+from tests.support.streams import BODY, WANTED
 
 
 def test_the_module_of_the_command_line_can_be_imported() -> None:

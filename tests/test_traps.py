@@ -18,7 +18,7 @@ from streamagg._merge.tool_calls import Slots
 from streamagg._merge.usage import UsageMerge
 from streamagg._repairs import REPAIRS
 from tests.support.helpers import chunk, merged, sse
-from tests.unit.framing.test_sse import steps_of
+from tests.support.steps import steps_of
 
 
 def calls(*fragments: dict[str, Any]) -> Any:

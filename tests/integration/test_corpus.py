@@ -11,16 +11,14 @@ import pytest
 from openai.types.chat import ChatCompletion
 
 from streamagg import (
-    ChatCompletionChunk,
     ChatCompletionResponse,
     IncompleteStreamError,
-    Limits,
     ProviderError,
     StreamAggError,
     accumulate,
 )
-from streamagg._apis.openai_chat import Reader
 from tests.support import reference, shared
+from tests.support.forms import structs_of, texts_of
 from tests.support.helpers import Outcome, outcome, slicings, strip_nulls
 
 pytestmark = shared.needs_shared
@@ -63,20 +61,6 @@ def test_chunks_as_bytes_dicts_and_structs(row: dict[str, Any]) -> None:
     end = ["[DONE]"] * done
     for way in (list, texts_of, structs_of):
         assert outcome(way(chunks) + end, add=True) == wanted(row)
-
-
-def texts_of(chunks: list[Any]) -> list[Any]:
-    return [json.dumps(chunk).encode() for chunk in chunks]
-
-
-def structs_of(chunks: list[Any]) -> list[Any]:
-    """The chunks as the stream wrappers yield them."""
-    reader = Reader(lambda kind: None, Limits())
-    structs = [reader.read(text) for text in texts_of(chunks)]
-    return [
-        struct if isinstance(struct, ChatCompletionChunk) else chunk
-        for struct, chunk in zip(structs, chunks, strict=True)
-    ]
 
 
 @every_recording

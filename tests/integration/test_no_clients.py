@@ -7,7 +7,7 @@ import venv
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
-from tests.structure.test_public import clean
+from tests.support.commands import clean
 from tests.support.places import TESTS
 
 NEEDED = ("streamagg", "msgspec", "anyio", "idna", "typing_extensions", "sniffio", "exceptiongroup")

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from streamagg import IncompleteStreamError, ProviderError, StreamAggError, accumulate
-from tests.integration.test_corpus import structs_of
 from tests.support import reference, shared
+from tests.support.forms import structs_of
 from tests.support.helpers import Outcome, outcome, slicings, sse, strip_nulls
 
 pytestmark = shared.needs_shared

@@ -20,12 +20,11 @@ from streamagg import (
     StreamAggError,
     accumulate_sync,
 )
-from tests.integration.test_corpus import structs_of
 from tests.support import reference
+from tests.support.forms import structs_of
 from tests.support.helpers import cut, outcome, sse, strip_nulls
-from tests.support.strategies import ANYTHING, CHUNKS, PLAIN
+from tests.support.strategies import ANYTHING, CHUNKS, PLAIN, SEED
 
-SEED = st.integers(0, 2**32)
 FRAMES = st.sampled_from(["\n\n", "\r\n\r\n", "\r\r", "\n\n: keep-alive\n\n", "\n"])
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import os
 import subprocess
 import sys
 from types import ModuleType
@@ -11,6 +10,7 @@ from types import ModuleType
 import pytest
 
 import streamagg
+from tests.support.commands import clean
 
 
 def test_all_is_complete() -> None:
@@ -70,8 +70,3 @@ def test_importing_is_quick() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=clean()
     ).stdout.split()
     assert len([name for name in loaded if not name.startswith("streamagg")]) < 25, loaded
-
-
-def clean() -> dict[str, str]:
-    """The environment without what tools that watch the tests put there."""
-    return {name: value for name, value in os.environ.items() if not name.startswith(("COV", "COVERAGE", "PYTEST"))}

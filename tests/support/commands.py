@@ -48,3 +48,8 @@ def on_a_terminal(
         os.close(leader)
         status = process.wait(60)
     return status, seen.decode().replace("\r\n", "\n")
+
+
+def clean() -> dict[str, str]:
+    """The environment without what tools that watch the tests put there."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(("COV", "COVERAGE", "PYTEST"))}

@@ -163,3 +163,4 @@ RESPONSE = some(
                prompt_tokens_details=some(cached_tokens=st.integers(0, 9))),
 )  # fmt: skip
 """The plain JSON answer of a server, complete, in any shape that a stream can have."""
+SEED = st.integers(0, 2**32)

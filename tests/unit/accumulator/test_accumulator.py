@@ -588,7 +588,7 @@ class TestLimits:
 
     def test_when_strict_tool_calls_cost_the_same(self) -> None:
         """No copy of the calls so far for each fragment."""
-        from tests.unit.framing.test_sse import steps_of
+        from tests.support.steps import steps_of
 
         def run(calls: int) -> int:
             accumulator = Accumulator(strict=True)

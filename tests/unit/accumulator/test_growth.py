@@ -11,7 +11,7 @@ import pytest
 from streamagg import Accumulator
 from streamagg._merge.text import Text
 from tests.support.helpers import chunk, sse
-from tests.unit.framing.test_sse import steps_of
+from tests.support.steps import steps_of
 
 LOGPROB = {"token": "a", "logprob": -0.1, "bytes": [97], "top_logprobs": []}
 

@@ -20,7 +20,7 @@ from streamagg import (
     stream_sync,
 )
 from tests.support.helpers import chunk, merged, outcome, slicings, sse
-from tests.unit.framing.test_sse import steps_of
+from tests.support.steps import steps_of
 
 
 def test_a_long_event_costs_no_more_than_its_length() -> None:

@@ -38,7 +38,7 @@ from streamagg import (
 from streamagg.asgi import Completion, CompletionMiddleware
 from tests.support.helpers import chunk, merged, sse
 from tests.support.serving import serve
-from tests.unit.drivers.test_driver import BODY, CHUNKS, CUT, WANTED
+from tests.support.streams import BODY, CHUNKS, CUT, WANTED
 
 pytestmark = pytest.mark.anyio
 

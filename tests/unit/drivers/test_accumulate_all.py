@@ -30,7 +30,7 @@ from streamagg import (
 )
 from tests.support.helpers import chunk, merged, sse
 from tests.support.serving import serve
-from tests.unit.drivers.test_driver import BODY, CHUNKS, CUT, WANTED, Closable, Watched
+from tests.support.streams import BODY, CHUNKS, CUT, WANTED, Closable, Watched
 
 # trio tells of async generators that clients leave unfinished themselves when they are not read to their end
 pytestmark = [

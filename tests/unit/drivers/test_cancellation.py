@@ -30,7 +30,7 @@ from streamagg.asgi import Completion, CompletionMiddleware
 from tests.integration.test_faults import nothing_left
 from tests.support.checkpoints import Checkpoints
 from tests.support.helpers import merged, sse
-from tests.unit.drivers.test_driver import BODY, CHUNKS, WANTED, Watched
+from tests.support.streams import BODY, CHUNKS, WANTED, Watched
 
 pytestmark = pytest.mark.anyio
 

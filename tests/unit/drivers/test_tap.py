@@ -29,7 +29,7 @@ from streamagg import (
 )
 from tests.support import shared
 from tests.support.helpers import chunk, cut, merged, slicings, sse
-from tests.unit.drivers.test_driver import BODY, CHUNKS, CUT, WANTED, Closable, Stalling, SyncClosable, Watched, events
+from tests.support.streams import BODY, CHUNKS, CUT, WANTED, Closable, Stalling, SyncClosable, Watched, events
 from tests.unit.drivers.test_timing import ticking
 
 pytestmark = pytest.mark.anyio

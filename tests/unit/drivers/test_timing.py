@@ -13,10 +13,9 @@ from hypothesis import given
 
 from streamagg import Accumulator, IncompleteStreamError, ProviderError, StreamAggError, Timing, stream, stream_sync
 from streamagg._drivers.timing import StreamClock
-from tests.properties.test_streams import SEED
 from tests.support import shared
 from tests.support.helpers import chunk, cut, sse
-from tests.support.strategies import CHUNKS
+from tests.support.strategies import CHUNKS, SEED
 
 pytestmark = pytest.mark.anyio
 

@@ -40,11 +40,10 @@ from streamagg import (
     stream_sync,
 )
 from streamagg._types.message import thinking_of
-from tests.properties.test_streams import SEED
 from tests.support import shared
 from tests.support.helpers import chunk, cut, slicings, sse
-from tests.support.strategies import CHUNKS
-from tests.unit.framing.test_sse import steps_of
+from tests.support.steps import steps_of
+from tests.support.strategies import CHUNKS, SEED
 
 pytestmark = pytest.mark.anyio
 

@@ -13,6 +13,7 @@ import pytest
 from streamagg import LimitError, ServerSentEvent, SSEDecoder
 from tests.support import shared
 from tests.support.helpers import cut
+from tests.support.steps import steps_of
 
 
 def read(slices: list[bytes], *, flush: bool = False, seed: str = "") -> tuple[list[dict[str, Any]], dict[str, Any]]:
@@ -146,24 +147,6 @@ def test_an_event_past_the_limit_that_its_last_slice_completes() -> None:
 def test_events_up_to_the_limit_pass() -> None:
     decoder = SSEDecoder(max_event_bytes=20)
     assert [e.data for e in decoder.feed(b"data: 01234567890123\n\n" * 50)] == ["01234567890123"] * 50
-
-
-def steps_of(action: Callable[[], object]) -> int:
-    """How many lines of Python run: a clock would measure the machine."""
-    count = 0
-
-    def trace(frame: Any, event: str, arg: Any) -> Any:
-        nonlocal count
-        count += event == "line"
-        return trace
-
-    before = sys.gettrace()
-    sys.settrace(trace)
-    try:
-        action()
-    finally:
-        sys.settrace(before)
-    return count
 
 
 def feeds(data: bytes, size: int) -> Callable[[], None]:

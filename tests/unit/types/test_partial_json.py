@@ -19,7 +19,7 @@ from streamagg import (
     ToolCallFunction,
     parse_partial,
 )
-from tests.unit.framing.test_sse import steps_of
+from tests.support.steps import steps_of
 
 
 @pytest.mark.parametrize(

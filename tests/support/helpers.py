@@ -7,7 +7,12 @@ import random
 from collections.abc import Iterator
 from typing import Any
 
-from streamagg import Accumulator, StreamAggError
+import pytest
+
+from streamagg import (
+    Accumulator,
+    StreamAggError,
+)
 from streamagg._fastpath.fastpath import Envelopes
 
 RAY_ALONE = {
@@ -99,3 +104,38 @@ def strip_nulls(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: strip_nulls(item) for name, item in value.items() if item is not None}
     return [strip_nulls(item) for item in value] if isinstance(value, list) else value
+
+
+def fails(*slices: bytes | str, **options: Any) -> StreamAggError:
+    accumulator = Accumulator(**options)
+    with pytest.raises(StreamAggError) as caught:
+        for piece in slices:
+            accumulator.feed(piece)
+        accumulator.finish()
+    return caught.value
+
+
+def calls_chunk(*fragments: dict[str, Any]) -> Any:
+    return chunk({"tool_calls": list(fragments)})
+
+
+def fragment(index: Any, name: str | None = None, **more: Any) -> dict[str, Any]:
+    return {"index": index, **more, "function": {"arguments": "[", **({"name": name} if name else {})}}
+
+
+def details_chunk(*listed: dict[str, Any]) -> Any:
+    return chunk({"reasoning_details": list(listed)})
+
+
+def text_of(error: StreamAggError) -> str | None:
+    return error.partial.text if error.partial is not None else None
+
+
+HELLO = [
+    chunk({"role": "assistant", "content": ""}),
+    chunk({"content": "Hel"}),
+    chunk({"content": "lo"}, finish="stop"),
+]
+
+
+ANSWER = {"role": "assistant", "content": "Hello"}

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from streamagg import Accumulator
-from streamagg._merge.text import Text
 from tests.support.helpers import chunk, sse
 from tests.support.steps import steps_of
 
@@ -53,25 +52,3 @@ def test_steps_grow_linearly(kind: str) -> None:
 
     steps = [run(count) for count in (300, 600, 1200)]
     assert all(more <= 2.2 * less for less, more in pairwise(steps)), steps
-
-
-def test_text_is_joined_ever_more_rarely() -> None:
-    """What steps cannot see: each join may copy all that came before."""
-    text = Text()
-    joins = 0
-    value = text.value
-
-    class Counted(Text):
-        __slots__ = ()
-
-        def value(self) -> str:
-            nonlocal joins
-            joins += 1
-            return super().value()
-
-    counted = Counted()
-    for _ in range(100_000):
-        counted.add("ab")
-    assert joins <= 750  # each adds a sixty-fourth part: 200,000 letters after some 6 * 128 alike
-    assert counted.value() == "ab" * 100_000
-    assert value() == ""

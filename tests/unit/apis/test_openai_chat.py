@@ -292,3 +292,7 @@ class TestWays:
         assert reader.read(b" ") is Sentinel.PASSED_OVER
         assert reader.read(b'{"type":"ping"}') is Sentinel.PASSED_OVER
         assert reader.read(b"{}") is Sentinel.PASSED_OVER
+
+
+def test_groq_writes_a_number_as_a_string() -> None:
+    assert merged(chunk({"content": "a"}, x_groq={"usage": {"prompt_tokens": "5"}}))["usage"] == {"prompt_tokens": 5}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import subprocess
 import sys
@@ -174,3 +175,7 @@ def test_interrupt(recording: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr("streamagg.stream_sync", interrupted)
     assert main([str(recording)]) == 130
+
+
+def test_the_module_of_the_command_line_can_be_imported() -> None:
+    assert callable(importlib.import_module("streamagg.__main__").main)

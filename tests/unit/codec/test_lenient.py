@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from streamagg import Accumulator, ChatCompletionResponse, DecodeError, LimitError, ProviderError, StreamAggError
-from tests.support.helpers import chunk, slicings, so_far, sse
+from streamagg import (
+    Accumulator,
+    ChatCompletionResponse,
+    DecodeError,
+    LimitError,
+    ProviderError,
+    StreamAggError,
+)
+from tests.support.helpers import chunk, merged, slicings, so_far, sse
 
 HEAD = chunk({"content": "a"})
 EVENT = '{"id":"c1","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{"content":"%s"},"finish_reason":null}]%s}'
@@ -243,3 +251,31 @@ def test_a_byte_order_mark() -> None:
         accumulator = Accumulator()
         accumulator.feed(data)
         assert accumulator.finish().text == "x"
+
+
+def test_a_logprob_out_of_range() -> None:
+    item = chunk({"content": "a"})
+    item["choices"][0]["logprobs"] = {"content": [{"token": "a", "logprob": 10**400}]}
+    with pytest.raises(DecodeError, match="out of range"):
+        Accumulator().add(item)
+
+
+@pytest.mark.parametrize("number", ["[" * 2000, "9" * 5000, "\ud800"])
+def test_strings_where_numbers_belong(number: str) -> None:
+    for item in (
+        {"choices": [{"index": number}]},
+        {"id": "x", "usage": {"prompt_tokens": number}},
+        {"id": "x", "created": number},
+    ):
+        with pytest.raises(DecodeError):
+            Accumulator().add(item)
+        with pytest.raises(DecodeError):
+            Accumulator().add(json.dumps(item))
+
+
+@pytest.mark.parametrize(
+    "item", [{"id": "x", "choices": [], "\ud800": 1}, {"choices": [{"index": 0, "delta": {"\ud800": "\ud800"}}]}]
+)
+def test_surrogates_in_dicts(item: dict[str, Any]) -> None:
+    assert json.dumps(merged(item), ensure_ascii=False).encode()
+    Accumulator().add(SimpleNamespace(event="\ud800", data=json.dumps(item)))

@@ -25,7 +25,7 @@ from streamagg import (
     ToolCallFunction,
     stream_sync,
 )
-from tests.support.helpers import chunk, sse, strip_nulls
+from tests.support.helpers import chunk, strip_nulls
 
 STRUCTS = [
     value
@@ -218,21 +218,3 @@ class TestText:
         assert ChatCompletionMessage(reasoning="a", reasoning_content="").reasoning_text == "a"
         assert ChatCompletionMessage(content="a").reasoning_text == ""
         assert ChatCompletionResponse().text == ""
-
-
-def test_every_error_pickles() -> None:
-    bodies = [
-        b"",
-        b"data: x\n\n",
-        b'data: {"error": {"message": "m", "code": 1}}\n\n',
-        sse(chunk({"content": "x" * 99})),
-    ]
-    for body in bodies:
-        with pytest.raises(streamagg.StreamAggError) as caught:
-            streamagg.accumulate_sync(body, limits=streamagg.Limits(event_bytes=100))
-        again = pickle.loads(pickle.dumps(caught.value))
-        assert type(again) is type(caught.value)
-        assert str(again) == str(caught.value)
-        assert vars(again) == vars(caught.value)
-    error = streamagg.IdleTimeoutError(1.5)
-    assert str(pickle.loads(pickle.dumps(error))) == str(error) == "no data event for 1.5 seconds"

@@ -23,7 +23,6 @@ from streamagg import (
     IncompleteStreamError,
     ProviderError,
     accumulate_all,
-    accumulate_sync,
     stream,
     sum_usage,
     tap,
@@ -291,26 +290,3 @@ class TestOverHTTP:
         assert sum_usage(results) == CompletionUsage(
             prompt_tokens=sum(range(100)), completion_tokens=100, total_tokens=sum(range(100)) + 100
         )
-
-
-class TestSumUsage:
-    def test_nothing(self) -> None:
-        assert sum_usage([]) == CompletionUsage()
-        assert sum_usage([None, ConnectionResetError(), IncompleteStreamError("x")]) == CompletionUsage()
-        assert sum_usage([accumulate_sync([chunk({"content": "a"}, finish="stop")])]) == CompletionUsage()
-
-    def test_everything_that_was_reported_counts(self) -> None:
-        report = {"prompt_tokens": 3, "completion_tokens": 1, "total_tokens": 4, "cost": 0.5}
-        details = {**report, "prompt_tokens_details": {"cached_tokens": 2}}
-        error = IncompleteStreamError("cut")
-        error.partial = accumulate_sync([chunk({"content": "a"}, finish="stop", usage=details)])
-        whole = accumulate_sync([chunk({"content": "a"}, finish="stop", usage=report)])
-        total = sum_usage(item for item in (whole, None, error, whole))
-        assert total.to_dict() == {
-            "prompt_tokens": 9,
-            "completion_tokens": 3,
-            "total_tokens": 12,
-            "prompt_tokens_details": {"cached_tokens": 2},
-            "cost": 1.5,
-        }
-        assert whole.usage.total_tokens == 4  # type: ignore[union-attr]

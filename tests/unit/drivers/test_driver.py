@@ -490,3 +490,8 @@ async def test_accumulator_needs_no_event_loop() -> None:
     async for piece in Watched(BODY):
         accumulator.feed(piece)
     assert accumulator.finish().to_dict() == WANTED
+
+
+@pytest.mark.anyio
+async def test_a_blocking_stream_given_to_the_async_driver() -> None:
+    assert (await accumulate(stream_sync(sse(chunk({"content": "a"}))))).text == "a"

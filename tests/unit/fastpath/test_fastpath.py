@@ -10,10 +10,16 @@ import pytest
 from hypothesis import event, given
 from hypothesis import strategies as st
 
-from streamagg import Accumulator, ChatCompletionChunk, LimitError, Limits, StreamAggError
+from streamagg import (
+    Accumulator,
+    ChatCompletionChunk,
+    LimitError,
+    Limits,
+    StreamAggError,
+)
 from streamagg._fastpath.fastpath import Envelopes
 from tests.support import shared
-from tests.support.helpers import Patient, chunk, cut, slicings, so_far, sse, strip_nulls
+from tests.support.helpers import Patient, chunk, cut, merged, outcome, slicings, so_far, sse, strip_nulls
 
 COUNT = 40
 WORDS = ["a", " b", "é😀", '"q"', "\\", "\n", "", "data: x\n\n", "\u2028", "null", "}", "\x7f"]
@@ -378,3 +384,59 @@ def test_any_lines_that_nearly_fit(body: bytes, strict: bool, seed: int) -> None
             got, taken = push(slices, envelope=True, patient=patient, strict=strict)
             event(f"taken: {bool(taken)}")
             assert got == wanted
+
+
+def test_padding_that_says_something_is_kept() -> None:
+    items = [chunk({"content": "a"}, p=p) for p in ("a", "ab", "abc", "said", "ab")]
+    assert outcome([sse(*items)])[0] == merged(*items)
+    assert merged(*items)["p"] == "said"
+
+
+def test_events_not_worth_an_envelope() -> None:
+    many = [chunk({"content": str(n)}, **{f"k{m}": n for m in range(12)}) for n in range(40)]
+    long = [chunk({"content": str(n) * 3000}) for n in range(40)]
+    escaped = [json.dumps(chunk({"content": "a"})).replace('"content"', '"c\\u006fntent"')] * 40
+    for items in (many, long, escaped):
+        assert outcome([sse(*items)])[0] == merged(*items)
+
+
+def test_chunks_that_are_wanted_only_later() -> None:
+    events = [sse(chunk({"content": f"w{n}"}), done=False) for n in range(9)]
+    accumulator = Accumulator()
+    for each in events[:4]:
+        accumulator.feed(each)
+    given: list[ChatCompletionChunk] = []
+    accumulator.deliver = given.append
+    accumulator.feed(events[4])
+    accumulator.feed(events[5] + events[6])
+    accumulator.feed(events[7])
+    assert [each.text for each in given] == ["w4", "w5", "w6", "w7"]
+    accumulator = Accumulator()
+    for each in events[:4]:
+        accumulator.feed(each)
+    given = []
+    accumulator.deliver = given.append
+    accumulator.feed(events[4] + events[5])
+    assert [each.text for each in given] == ["w4", "w5"]
+
+
+def test_half_a_surrogate_pair_beside_the_text() -> None:
+    chunks = [chunk({"content": f"w{n}"}, zz={"a": "\ud800"}) for n in range(5)]
+    accumulator = Accumulator()
+    for each in chunks:
+        accumulator.feed(f"data: {json.dumps(each)}\n\n".encode())
+    assert accumulator.snapshot().to_dict() == merged(*chunks)  # type: ignore[union-attr]
+
+
+def test_a_comment_between_events_and_inside_one() -> None:
+    events = [sse(chunk({"content": f"w{n}"}), done=False) for n in range(12)]
+    noise = b": keep-alive\n\n"
+    inside = events[8][:-1] + noise + events[9]
+    for slices in (
+        [*events[:4], noise, *events[4:6], noise + events[6] + noise + events[7], inside, events[10] + noise + events[11]],
+        [b"".join([*events[:4], noise, *events[4:6], noise, *events[6:8], noise, inside, *events[10:]])],
+    ):  # fmt: skip
+        accumulator = Accumulator()
+        for each in slices:
+            accumulator.feed(each)
+        assert so_far(accumulator) == "".join(f"w{n}" for n in range(12))

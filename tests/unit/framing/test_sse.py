@@ -10,7 +10,13 @@ from typing import Any
 
 import pytest
 
-from streamagg import LimitError, ServerSentEvent, SSEDecoder
+from streamagg import (
+    Accumulator,
+    LimitError,
+    ServerSentEvent,
+    SSEDecoder,
+)
+from streamagg._framing.sse import StrayLine
 from tests.support import shared
 from tests.support.helpers import cut
 from tests.support.steps import steps_of
@@ -207,3 +213,95 @@ def test_stray_lines_between_empty_data_lines_cost_the_same() -> None:
         return steps_of(lambda: decoder.read(b"data:\nstray\n" * count))
 
     assert run(2000) <= 2.2 * run(1000)
+
+
+def test_what_is_no_utf8_in_any_field_of_an_event() -> None:
+    decoder = SSEDecoder(last_event_id="\ud800")
+    assert decoder.last_event_id == "?"
+    (event,) = decoder.feed(b"event: caf\xe9\nid: \xfe\ndata: \xff\n\n")
+    assert event == ServerSentEvent("\ufffd", "caf\ufffd", "\ufffd", None)
+    (bare,) = SSEDecoder().feed(b"data: \xff\n\n")
+    assert bare == ServerSentEvent("\ufffd", "message", "", None)
+
+
+@pytest.mark.parametrize("begin", [b"data: ", b": comment", b"x"])
+def test_a_line_that_comes_byte_by_byte_has_a_limit(begin: bytes) -> None:
+    decoder = SSEDecoder(max_event_bytes=1000)
+    decoder.feed(begin)
+    for _ in range(1000 - len(begin)):
+        decoder.feed(b"a")
+    with pytest.raises(LimitError, match="event_bytes"):
+        decoder.feed(b"a")
+
+
+def test_each_event_has_the_limit_to_itself() -> None:
+    decoder = SSEDecoder(max_event_bytes=40)
+    for _ in range(50):
+        assert [event.data for event in decoder.feed(b"data: " + b"a" * 34 + b"\n\n")] == ["a" * 34]
+        for piece in (b"data: " + b"a" * 10, b"\n", b"data: " + b"b" * 10 + b"\n", b"\n"):
+            events = decoder.feed(piece)
+        assert [event.data for event in events] == ["a" * 10 + "\n" + "b" * 10]
+
+
+def test_an_event_after_one_without_data() -> None:
+    """A block that was no event leaves nothing behind: not in what is known of the data, not in its size."""
+    decoder = SSEDecoder(max_event_bytes=10)
+    assert decoder.feed(b"id\n\n") == []
+    assert [event.data for event in decoder.feed(b"data: 1234\n\n")] == ["1234"]
+    accumulator = Accumulator()
+    accumulator.feed(b"id\n\n")
+    accumulator.feed(b'data: {"id":"x","choices":[]}\n{"error":{"message":"no"}}\n\n')
+    assert accumulator.events == 1
+
+
+def test_an_open_line_counts_beside_an_open_block() -> None:
+    decoder = SSEDecoder(max_event_bytes=20)
+    with pytest.raises(LimitError):
+        decoder.feed(b"data: 12345\ndata: 12345678")
+
+
+def test_the_longest_retry() -> None:
+    decoder = SSEDecoder()
+    decoder.feed(b"retry: " + b"1" * 4000 + b"\n\n")
+    assert decoder.retry == int("1" * 4000)
+    decoder.feed(b"retry: " + b"2" * 4001 + b"\n\n")
+    assert decoder.retry == int("1" * 4000)
+
+
+def test_a_stray_line_after_an_empty_data_line_and_another() -> None:
+    found = SSEDecoder(max_event_bytes=1000).read(b"data:\ndata: x\nstray\n\n")
+    assert isinstance(found[0], StrayLine)
+    assert found[0].inside
+
+
+@pytest.mark.parametrize("size", [20, 21, 30])
+def test_the_limit_of_an_event_to_the_byte(size: int) -> None:
+    """A line, and the data lines of an event with it, may be as long as the limit and no longer."""
+    for lines, passes in (
+        ([b"data:" + b"x" * (size - 5)], True),
+        ([b"data:" + b"x" * (size - 4)], False),
+        ([b"data:aaaa", b"data:" + b"x" * (size - 14)], True),
+        ([b"data:aaaa", b"data:" + b"x" * (size - 13)], False),
+    ):
+        for slices in (
+            [b"\n".join(lines) + b"\n\n"],
+            [bytes([byte]) for byte in b"\n".join(lines) + b"\n\n"],
+            [b"\n".join(lines), b"\n\n"],
+        ):
+            decoder = SSEDecoder(max_event_bytes=size)
+            try:
+                events = [event for piece in slices for event in decoder.feed(piece)]
+            except LimitError as error:
+                assert (error.limit, error.bound) == ("event_bytes", size)
+                assert not passes
+            else:
+                assert passes
+                assert len(events) == 1
+
+
+def test_the_last_id_of_many_events_is_decoded_once() -> None:
+    decoder = SSEDecoder()
+    events = decoder.feed(b"id: " + b"x" * 10**6 + b"\n\n" + b"data: a\n\n" * 1000)
+    assert len(events) == 1000
+    assert len({id(event.id) for event in events}) == 1
+    assert [event.id for event in decoder.feed(b"id: y\ndata: b\n\nid\ndata: c\n\n")] == ["y", ""]

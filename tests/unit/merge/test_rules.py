@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.helpers import chunk, merged
+from streamagg import Accumulator
+from tests.support.helpers import chunk, merged, sse
 
 
 def of_chunk(name: str, *values: Any) -> Any:
@@ -228,3 +229,19 @@ class TestMessages:
         assert self.message({"message": {"tool_calls": [call]}})["tool_calls"] == [
             {"id": "i", "type": "function", "function": {"name": "f", "arguments": "{}"}}
         ]
+
+
+@pytest.mark.parametrize(
+    "field",
+    ["provider", "signature", "response_hash", "citations", "search_results", "prompt_filter_results", "timings", "prompt_token_ids", "model_id",
+     "model_version", "created_at", "p", "service_tier", "system_fingerprint", "vendor"],
+)  # fmt: skip
+def test_what_a_chunk_says_of_itself_may_change(field: str) -> None:
+    for add in (False, True):
+        accumulator = Accumulator()
+        for n in (1, 1, None, 2, 2, None, 3):
+            item = chunk({"content": "a"}, **{field: n if n is None else f"said {n}"})
+            accumulator.add(item) if add else accumulator.feed(sse(item, done=False))
+        snapshot = accumulator.snapshot()
+        assert snapshot is not None
+        assert snapshot.to_dict()[field] == "said 3"

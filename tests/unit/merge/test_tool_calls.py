@@ -7,8 +7,14 @@ from typing import Any
 
 import pytest
 
-from streamagg import Accumulator
-from tests.support.helpers import chunk, merged
+from streamagg import (
+    Accumulator,
+    LimitError,
+    Limits,
+)
+from streamagg._codec.lenient import ignore
+from streamagg._merge.tool_calls import Callee, Slots
+from tests.support.helpers import calls_chunk, chunk, fragment, merged
 
 
 def calls(*fragments: dict[str, Any] | list[dict[str, Any]], **options: Any) -> list[dict[str, Any]]:
@@ -190,3 +196,99 @@ def test_repeated_names_are_read_once() -> None:
     callee = accumulator._merger.choices[0].calls.slots[0].function  # type: ignore[union-attr]
     assert callee is not None
     assert callee._scanned == len('{"a":"') + 3 * 499
+
+
+def test_arguments_for_a_call_that_has_no_function_yet() -> None:
+    items = [
+        chunk({"content": "a"}),
+        chunk({"tool_calls": [{"index": 0, "id": "i"}]}),
+        chunk({"tool_calls": [{"index": 0, "function": {"arguments": "{}"}}]}),
+    ]
+    call = {"id": "i", "type": "function", "function": {"arguments": "{}"}}
+    assert merged(*items)["choices"][0]["message"]["tool_calls"] == [call]
+
+
+def test_two_calls_in_one_fragment_need_no_repair() -> None:
+    calls = [{"index": n, "id": f"c{n}", "type": "function", "function": {"name": "f", "arguments": "{}"}} for n in (0, 1)]  # fmt: skip
+    assert merged(chunk({"tool_calls": calls}), strict=True) == merged(chunk({"tool_calls": calls}))
+
+
+def _first_call(**fields: Any) -> Any:
+    return chunk({"tool_calls": [{"index": 0, **fields}]})
+
+
+def test_continuations_that_say_more_than_arguments() -> None:
+    begun = _first_call(id="a", type="function", function={"name": "f", "arguments": '{"x"'})
+    for rest in (
+        _first_call(id="a", function={"name": "", "arguments": ":1}"}),
+        _first_call(type="custom", function={"arguments": ":1}"}),
+    ):
+        (call,) = merged(begun, rest)["choices"][0]["message"]["tool_calls"]
+        assert call["function"] == {"name": "f", "arguments": '{"x":1}'}
+
+
+def test_an_empty_name_changes_none() -> None:
+    callee = Callee()
+    assert [callee.add(name, None, {}, ignore) for name in ("", "f", "", "f")] == [0, 1, 0, 0]
+    assert callee.name == "f"
+
+
+def test_fragments_at_the_limit() -> None:
+    at_limit = [calls_chunk(*(fragment(n) for n in range(4)))]
+    assert (
+        len(
+            merged(*at_limit, calls_chunk(fragment(0), fragment(3), fragment(3)), limits=Limits(tool_calls=4))[
+                "choices"
+            ][0]["message"]["tool_calls"]
+        )
+        == 4
+    )
+    with pytest.raises(LimitError):
+        merged(*at_limit, calls_chunk(fragment(0), fragment(4)), limits=Limits(tool_calls=4))
+
+
+def test_strict_sees_a_name_repeated_within_a_chunk() -> None:
+    """It merged the first half and was then refused."""
+    entry = {"index": 0, "delta": {"function_call": {"name": "f", "arguments": "x"}}}
+    accumulator = Accumulator(strict=True)
+    with pytest.raises(ValueError, match="tool_name_repeated"):
+        accumulator.add({"id": "x", "choices": [entry, entry]})
+    assert accumulator.snapshot() is None
+    assert not accumulator.repairs
+
+
+LIKELY_FRAGMENTS: list[dict[str, Any]] = [
+    {"index": index, "id": name, "function": {"name": callee, "arguments": text}}
+    for index in (0, 1, None) for name in (None, "a", "b") for callee in (None, "f", "g") for text in ("", "{", "{}", "}", " ", '"\\')
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_a_trial_foretells(seed: int) -> None:
+    """What trying fragments says, repairs and count, is what taking them then does; and it changes nothing."""
+    import random
+
+    import msgspec
+
+    from streamagg._types.chunk import ChatCompletionChunkToolCall as Fragment
+
+    dice = random.Random(seed)
+    slots = Slots()
+    for _ in range(30):
+        fragments = [msgspec.convert(dice.choice(LIKELY_FRAGMENTS), Fragment) for _ in range(dice.randint(1, 4))]
+        foretold: list[str] = []
+        noted: list[str] = []
+        before = slots.value()
+        trial = slots.trial(fragments)
+        for each in fragments:
+            trial.add(each, foretold.append)
+        assert slots.value() == before
+        for each in fragments:
+            slots.add(each, noted.append)
+        assert (foretold, trial.count) == (noted, len(slots.slots))
+
+
+def test_empty_names_on_continuations() -> None:
+    calls = [{"index": 0, "function": {"arguments": "a"}}, {"index": 0, "function": {"name": "", "arguments": "b"}}]
+    apart = merged(*(chunk({"tool_calls": [call]}) for call in calls))
+    assert apart == merged(chunk({"tool_calls": calls}))

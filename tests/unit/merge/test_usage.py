@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
+import random
+import sys
 from typing import Any
 
 import pytest
 
-from streamagg import CompletionUsage
+import streamagg._merge.usage as module
+from streamagg import (
+    Accumulator,
+    CompletionUsage,
+)
+from streamagg._codec.size import weigh
+from streamagg._codec.struct import Extra
 from streamagg._merge.usage import UsageMerge
 from tests.support.helpers import chunk, merged
+from tests.support.steps import steps_of
 
 
 def report(prompt: Any = None, completion: Any = None, total: Any = None, **more: Any) -> dict[str, Any]:
@@ -147,3 +157,129 @@ def test_of_a_running_total_the_last_counts_and_adds_no_size() -> None:
         usage.add(report, alone=False)
     assert usage.add_all(reports[2:]) == 0
     assert usage.value() == reports[-1]
+
+
+def test_the_growth_of_a_sum_is_counted() -> None:
+    usage = UsageMerge("sum")
+    first = usage.add(CompletionUsage(prompt_tokens=9), alone=True)
+    assert first > 0
+    assert usage.add(CompletionUsage(prompt_tokens=10**15), alone=True) > 0
+
+
+def test_usage_added_in_equal_pieces_adds_up() -> None:
+    accumulator = Accumulator()
+    for _ in range(5):
+        accumulator.add(chunk({"content": "a"}, usage={"completion_tokens": 3}))
+    snapshot = accumulator.snapshot()
+    assert snapshot is not None
+    assert snapshot.usage == CompletionUsage(completion_tokens=15, total_tokens=15)
+
+
+COUNTS = [None, 0, 1, 5, 2.0]
+PIECES: list[dict[str, Any]] = [
+    {"prompt_tokens": p, "completion_tokens": c, "total_tokens": t, **more}
+    for p, c, t in itertools.product(COUNTS, [None, 0, 3, 4], [None, 0, 9])
+    for more in ({}, {"cost": 1.5}, {"k": {"n": 1, "s": "x"}}, {"k": {"m": 5, "long": "text"}}, {"k": 7})
+]
+
+
+def reports(dice: random.Random) -> list[CompletionUsage]:
+    plain = [
+        {name: value for name, value in dice.choice(PIECES).items() if value is not None}
+        for _ in range(dice.randint(1, 7))
+    ]
+    return [module.to_struct(CompletionUsage, each, module.ignore) for each in plain]
+
+
+@pytest.mark.parametrize("mode", ["auto", "sum", "last"])
+def test_usage_returns_what_it_grew(mode: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And the short cuts for running totals, one report or many at a time, change nothing."""
+    for seed in range(300):
+        row = reports(random.Random(seed))
+        quick, many = UsageMerge(mode), UsageMerge(mode)
+        for report in row:
+            quick.add(report, alone=False)
+        many.add_all(row[:2])
+        if row[2:]:
+            many.add_all(row[2:])
+        with monkeypatch.context() as patch:
+            patch.setattr(module, "_is_whole", lambda report: False)
+            slow = UsageMerge(mode)
+            grown = sum(slow.add(report, alone=False) for report in row)
+            assert grown == weigh(slow._stands) - weigh({})
+        assert quick.value() == many.value() == slow.value()
+        assert slow.add_all(row) == weigh(slow._stands) - weigh({}) - grown
+
+
+@pytest.mark.parametrize(
+    ("row", "total"),
+    [
+        ([{"prompt_tokens": 10, "total_tokens": 100}, {"completion_tokens": 3}], 100),
+        ([{"prompt_tokens": 10, "total_tokens": 11}, {"completion_tokens": 3, "total_tokens": 50}], 61),
+        ([{"prompt_tokens": 10, "total_tokens": 11}, {"completion_tokens": 3}], 13),
+        ([{"prompt_tokens": 10}, {"completion_tokens": 3}], 13),
+        ([{"cost": 1}, {"cost": 1}], None),
+        ([{"cost": 1, "total_tokens": 0}, {"cost": 1}], 0),
+    ],
+)
+def test_the_total_after_an_addition(row: list[dict[str, Any]], total: int | None) -> None:
+    said = usage(*row)
+    expected = max(row[0].get("total_tokens", 0), row[1].get("total_tokens", 0)) if total == 61 else total
+    assert said.get("total_tokens") == expected
+
+
+def test_a_repeat_alone_counts_once_and_grows_by_nothing() -> None:
+    merge = UsageMerge()
+    report = CompletionUsage(completion_tokens=3, cost=1)
+    assert merge.add(report, alone=True) > 0
+    assert merge.add(report, alone=True) == 0
+    assert merge.value() == CompletionUsage(completion_tokens=3, cost=1)
+    assert merge.add(CompletionUsage(), alone=True) == 0
+
+
+def test_counts_that_are_none() -> None:
+    """What is no number, or past 64 bits, counts nothing; whole floats of a vendor are integers."""
+    assert usage({"prompt_tokens": 5, "x": 10.0}) == {"prompt_tokens": 5, "x": 10}
+    assert type(usage({"x": 10.0})["x"]) is int
+    huge = 2**70
+    assert usage({"prompt_tokens": huge, "completion_tokens": 1}, {"completion_tokens": 2})["completion_tokens"] in (
+        2,
+        3,
+    )
+    assert usage({"x": True}, {"x": True}, usage="sum") == {"x": True}
+    assert merged({"id": "x", "choices": [], "usage": {"k": {"n": 2.0}}})["usage"] == {"k": {"n": 2}}
+
+
+def whole(n: int, **more: Any) -> CompletionUsage:
+    return CompletionUsage(**{"prompt_tokens": 5, "completion_tokens": n, "total_tokens": n + 5, **more})
+
+
+@pytest.mark.skipif(sys.gettrace() is not None, reason="counts steps with the hook that a tracer has taken")
+@pytest.mark.parametrize("mode", ["auto", "last"])
+def test_a_running_total_costs_nothing(mode: Any) -> None:
+    merge = UsageMerge(mode)
+    merge.add(whole(1), alone=False)
+    merge.add(whole(2), alone=False)
+    assert steps_of(lambda: merge.add(whole(3), alone=False)) < 30
+    assert steps_of(lambda: merge.add_all([whole(n) for n in range(3, 40)])) < 37 * 25
+    assert merge.add(whole(50), alone=False) == merge.add_all([whole(60)]) == 0
+    assert merge.value() == whole(60)
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"completion_tokens": None},
+        {"total_tokens": None},
+        {"cost": 1},
+        {"search_context_size": "x"},
+        {"extra": Extra({"k": 1})},
+    ],
+)
+def test_a_running_total_with_more_in_it_is_merged(odd: dict[str, Any]) -> None:
+    merge = UsageMerge()
+    for report in (whole(1), whole(2, **odd), whole(3)):
+        merge.add(report, alone=False)
+    said = merge.value()
+    assert said is not None
+    assert said == whole(3, **{name: value for name, value in odd.items() if value is not None})

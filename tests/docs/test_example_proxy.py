@@ -13,8 +13,8 @@ import pytest
 from streamagg import CompletionUsage
 from streamagg.asgi import CompletionMiddleware
 from tests.examples import proxy
+from tests.support.chat_server import PATH, WORDS, Reported, answered, asking, client, make_app, told
 from tests.support.serving import serve
-from tests.unit.asgi.test_middleware import PATH, WORDS, Reported, answered, asking, client, make_app, told
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("anyio_backend", ["asyncio"])]
 

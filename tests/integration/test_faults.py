@@ -5,22 +5,16 @@ Of each case: the error, the response as far as its events arrived whole, and th
 
 from __future__ import annotations
 
-import asyncio
-import gc
 import json
-import os
-import threading
 import zlib
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, NamedTuple
 
 import aiohttp
 import anyio
 import httpx
 import pytest
-import sniffio
-import trio
 
 from streamagg import (
     DecodeError,
@@ -32,7 +26,7 @@ from streamagg import (
 )
 from streamagg._drivers.driver import Session
 from tests.support.effort import some
-from tests.support.faults import CHUNKED, FaultServer, Then, fault_server, framed, head, sized
+from tests.support.faults import CHUNKED, FaultServer, Then, fault_server, framed, head, nothing_left, sized
 from tests.support.helpers import merged
 
 pytestmark = pytest.mark.anyio
@@ -53,9 +47,6 @@ CHUNKS: list[dict[str, Any]] = [
 EVENTS = [b"data: " + json.dumps(item, ensure_ascii=number % 2 == 0, separators=(",", ":")).encode() + b"\n\n" for number, item in enumerate(CHUNKS)]  # fmt: skip
 BODY = b"".join(EVENTS) + b"data: [DONE]\n\n"
 WANTED = merged(*CHUNKS)
-
-
-# ------------------------------------------------------------------ what is to be expected
 
 
 class Expected(NamedTuple):
@@ -88,9 +79,6 @@ def _is_json(data: bytes) -> bool:
         return isinstance(json.loads(data), dict)
     except ValueError:
         return False
-
-
-# ------------------------------------------------------------------ reading
 
 
 Open = Callable[[str], AbstractAsyncContextManager[Any]]
@@ -159,34 +147,6 @@ def faults(monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultServer]:
         yield server
 
 
-def _left() -> dict[str, set[Any]]:
-    """What may stay behind: descriptors, threads, tasks."""
-    threads = {thread for thread in threading.enumerate() if not thread.name.startswith("Trio thread")}  # it keeps them
-    if sniffio.current_async_library() == "trio":
-        tasks: set[Any] = set(range(trio.lowlevel.current_statistics().tasks_living))
-    else:
-        tasks = set(asyncio.all_tasks())
-    return {"descriptors": set(_descriptors()), "threads": threads, "tasks": tasks}
-
-
-def _descriptors() -> Iterator[str]:
-    for name in os.listdir("/proc/self/fd"):
-        with suppress(FileNotFoundError):  # of the listing itself
-            yield os.readlink(f"/proc/self/fd/{name}")
-
-
-@asynccontextmanager
-async def nothing_left() -> AsyncIterator[None]:
-    """At the end nothing is there that was not there before: at once, or as soon as both sides have closed."""
-    before = _left()
-    yield
-    gc.collect()  # what was left unclosed warns now, which is an error
-    with anyio.move_on_after(5):
-        while any(now - before[kind] for kind, now in _left().items()):  # noqa: ASYNC110 - nobody tells
-            await anyio.sleep(0.001)
-    assert {kind: now - before[kind] for kind, now in _left().items()} == {"descriptors": set(), "threads": set(), "tasks": set()}  # fmt: skip
-
-
 async def read(response: Any, **options: Any) -> Outcome:
     """Read an answer by `stream`; an error of ours carries what there is, and the snapshot always does."""
     error: Exception | None = None
@@ -227,9 +187,6 @@ async def read_all(client: str, urls: list[str], **options: Any) -> list[Outcome
 async def read_one(client: str, url: str, **options: Any) -> Outcome:
     (outcome,) = await read_all(client, [url], **options)
     return outcome
-
-
-# ------------------------------------------------------------------ at every byte
 
 
 OFFSETS = some(range(len(BODY) + 1))
@@ -281,9 +238,6 @@ async def test_stalled_at_every_byte(faults: FaultServer, client: str, anyio_bac
         assert outcome.response == expected.response, offset
         assert type(outcome.error) is (type(None) if expected.done else IdleTimeoutError), offset
         assert outcome.given == BODY[:offset]
-
-
-# ------------------------------------------------------------------ other faults
 
 
 @clients

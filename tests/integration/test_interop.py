@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from types import SimpleNamespace
 from typing import Any
 
 import jsonschema
@@ -15,27 +14,20 @@ from hypothesis import given
 from openai.types.chat import ChatCompletion, ChatCompletionMessageCustomToolCall
 
 from streamagg import (
-    Accumulator,
     ChatCompletionChunk,
     ChatCompletionResponse,
-    CompletionUsage,
     DecodeError,
     LimitError,
     accumulate_sync,
-    otel_attributes,
     replay,
 )
 from tests.support import shared
-from tests.support.helpers import chunk, sse
+from tests.support.forms import RESPONSE_DICT, response_of
 from tests.support.serving import serve
-from tests.support.strategies import CHUNKS, RESPONSE
-from tests.unit.export.test_replay import RESPONSE_DICT, response_of
+from tests.support.strategies import RESPONSE
 
 COMPLETE = [row for row in shared.MANIFEST if row["complete"]]
 every_complete_recording = pytest.mark.parametrize("row", COMPLETE, ids=shared.ids(COMPLETE))
-
-
-# ---------------------------------------------------------------------- openai
 
 
 def answered(plain: Any) -> ChatCompletion:
@@ -108,8 +100,6 @@ def test_without_openai_it_says_so() -> None:
     assert done.stdout == "to_openai() needs the openai package: pip install openai\n"
 
 
-# ---------------------------------------------------------------------- JSON Schema
-
 SCHEMA = ChatCompletionResponse.json_schema()
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
 CHUNK_VALIDATOR = jsonschema.Draft202012Validator(ChatCompletionChunk.json_schema())
@@ -138,64 +128,3 @@ def test_every_recording_is_valid(row: dict[str, Any]) -> None:
 @given(RESPONSE)
 def test_every_response_is_valid(plain: Any) -> None:
     VALIDATOR.validate(response_of(plain).to_dict())
-
-
-# ---------------------------------------------------------------------- OpenTelemetry
-
-
-def test_otel_attributes() -> None:
-    usage = {
-        "prompt_tokens": 30,
-        "completion_tokens": 9,
-        "total_tokens": 39,
-        "prompt_tokens_details": {"cached_tokens": 20, "cache_write_tokens": 5, "audio_tokens": 0, "text_tokens": 28, "image_tokens": 2},
-        "completion_tokens_details": {"reasoning_tokens": 4, "audio_tokens": 1, "text_tokens": 8, "image_tokens": 3, "accepted_prediction_tokens": 2},
-    }  # fmt: skip
-    response = accumulate_sync(
-        sse(
-            chunk({"content": "secret"}, finish="stop", service_tier="default", system_fingerprint="fp"),
-            chunk({"content": "cut"}, index=1, usage=usage),
-        )
-    )
-    timing = SimpleNamespace(first_byte=0.1, first_chunk=0.25, first_text=0.5)
-    assert otel_attributes(response, timing) == {
-        "gen_ai.operation.name": "chat",
-        "gen_ai.response.id": "c1",
-        "gen_ai.response.model": "m",
-        "gen_ai.response.finish_reasons": ["stop", "error"],
-        "gen_ai.response.time_to_first_chunk": 0.25,
-        "gen_ai.usage.input_tokens": 30,
-        "gen_ai.usage.output_tokens": 9,
-        "gen_ai.usage.cache_read.input_tokens": 20,
-        "gen_ai.usage.cache_write.input_tokens": 5,
-        "gen_ai.usage.text.input_tokens": 28,
-        "gen_ai.usage.audio.input_tokens": 0,
-        "gen_ai.usage.image.input_tokens": 2,
-        "gen_ai.usage.reasoning.output_tokens": 4,
-        "gen_ai.usage.text.output_tokens": 8,
-        "gen_ai.usage.audio.output_tokens": 1,
-        "gen_ai.usage.image.output_tokens": 3,
-        "openai.api.type": "chat_completions",
-        "openai.response.service_tier": "default",
-        "openai.response.system_fingerprint": "fp",
-    }
-
-
-def test_otel_attributes_of_what_never_came() -> None:
-    least = {"gen_ai.operation.name": "chat", "openai.api.type": "chat_completions"}
-    assert otel_attributes(ChatCompletionResponse()) == least
-    assert (
-        otel_attributes(ChatCompletionResponse(id="", usage=CompletionUsage()), SimpleNamespace(first_chunk=None))
-        == least
-    )
-
-
-@given(CHUNKS)
-def test_otel_attributes_are_such_as_spans_take(chunks: list[Any]) -> None:
-    accumulator = Accumulator()
-    for item in chunks:
-        accumulator.add(item)
-    response = accumulator.snapshot()
-    if response is not None:
-        for name, value in otel_attributes(response).items():
-            assert type(value) in (str, int, float) or all(type(item) is str for item in value), name

@@ -53,3 +53,11 @@ def on_a_terminal(
 def clean() -> dict[str, str]:
     """The environment without what tools that watch the tests put there."""
     return {name: value for name, value in os.environ.items() if not name.startswith(("COV", "COVERAGE", "PYTEST"))}
+
+
+LIVE = "\x00\x07\x08\x1b]0;t\x07\r\x7f\x85\x9b2J\u061c\u200e\u200f\u2028\u2029\u202a\u202e\u2066\u2069"
+"""Controls of both sets, line ends that are none of ours, and the marks that turn the direction of text."""
+
+
+def live(text: str) -> set[str]:
+    return {letter for letter in text if not letter.isprintable()} - {"\t", "\n"}

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
+import os
 import socket
 import struct
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from enum import Enum, auto
+from typing import Any
+
+import anyio
+import sniffio
+import trio
 
 HEAD = b"HTTP/1.1 %s\r\ncontent-type: %s\r\n"
 
@@ -113,3 +121,31 @@ def fault_server() -> Iterator[FaultServer]:
         yield server
     finally:
         server.close()
+
+
+def _left() -> dict[str, set[Any]]:
+    """What may stay behind: descriptors, threads, tasks."""
+    threads = {thread for thread in threading.enumerate() if not thread.name.startswith("Trio thread")}  # it keeps them
+    if sniffio.current_async_library() == "trio":
+        tasks: set[Any] = set(range(trio.lowlevel.current_statistics().tasks_living))
+    else:
+        tasks = set(asyncio.all_tasks())
+    return {"descriptors": set(_descriptors()), "threads": threads, "tasks": tasks}
+
+
+def _descriptors() -> Iterator[str]:
+    for name in os.listdir("/proc/self/fd"):
+        with suppress(FileNotFoundError):  # of the listing itself
+            yield os.readlink(f"/proc/self/fd/{name}")
+
+
+@asynccontextmanager
+async def nothing_left() -> AsyncIterator[None]:
+    """At the end nothing is there that was not there before: at once, or as soon as both sides have closed."""
+    before = _left()
+    yield
+    gc.collect()  # what was left unclosed warns now, which is an error
+    with anyio.move_on_after(5):
+        while any(now - before[kind] for kind, now in _left().items()):  # noqa: ASYNC110 - nobody tells
+            await anyio.sleep(0.001)
+    assert {kind: now - before[kind] for kind, now in _left().items()} == {"descriptors": set(), "threads": set(), "tasks": set()}  # fmt: skip

@@ -22,9 +22,6 @@ COUNTERS = (
 )
 
 
-# --- server-sent events ---------------------------------------------------------------------------------------------
-
-
 def payloads(body: bytes) -> list[str]:
     """The data of each event of the body, by the WHATWG steps; the last one also without its blank line."""
     return [data for _, data in events([*lines(body), ""])]
@@ -105,9 +102,6 @@ def parsed(text: str) -> Any:
         return json.loads(text)
     except ValueError:
         return None
-
-
-# --- outcomes of the merge table (section 4) ------------------------------------------------------------------------
 
 
 def folded(old: Any, new: Json, table: dict[str, Outcome], unknown: Outcome) -> Json:
@@ -255,8 +249,6 @@ def number(value: Any) -> int | float | None:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-# --- the merge table (what is not named is unknown) -----------------------------------------------------------------
-
 CHUNK: dict[str, Outcome] = {
     **dict.fromkeys(("id", "model"), first),
     "created": first_number,
@@ -289,9 +281,6 @@ TOOL_CALL: dict[str, Outcome] = {
 }
 ITEM: dict[str, Outcome] = dict.fromkeys(("text", "summary", "data"), append)
 PART: dict[str, Outcome] = {"text": append, "thinking": content}
-
-
-# --- chunks -> response ---------------------------------------------------------------------------------------------
 
 
 def merge(chunks: list[Json]) -> tuple[Json | None, bool]:
@@ -379,9 +368,6 @@ def merge_message(deltas: list[Json]) -> Json:
     return {**message, "tool_calls": finish_tool_calls(slots)} if slots else message
 
 
-# --- tool calls (section 4.1) ---------------------------------------------------------------------------------------
-
-
 def read_tool_call(slots: list[Json], fragment: Json) -> None:
     index = number(fragment.get("index"))
     call_id = fragment.get("id") if fragment.get("id") != "null" else ""
@@ -431,9 +417,6 @@ def finish_tool_calls(slots: list[Json]) -> list[Json]:
     order = sorted(range(len(slots)), key=lambda place: (slots[place].get("index", place), place))
     calls = [{key: value for key, value in slots[place].items() if key != "index"} for place in order]
     return [{"type": "custom" if "custom" in call else "function", **call} for call in calls]
-
-
-# --- usage (section 5) ----------------------------------------------------------------------------------------------
 
 
 def merge_usage(chunks: list[Json]) -> Json | None:

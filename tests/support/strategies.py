@@ -109,8 +109,6 @@ ANYTHING = st.lists(
 )
 
 
-# ---------------------------------------------------------------------- whole responses, as a stream can give them
-
 SAID = st.text(max_size=40) | TEXT
 VENDOR = st.recursive(
     st.booleans() | NUMBER | TEXT,

@@ -8,6 +8,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import anyio
+import httpx
+from openai import OpenAI
 
 from tests.support.helpers import chunk, merged, sse
 
@@ -113,3 +115,11 @@ class Stalling:
                 yield b": keep-alive\n\n"
         finally:
             self.finished = True
+
+
+def openai_client(handler: Callable[[httpx.Request], httpx.Response]) -> OpenAI:
+    return OpenAI(api_key="k", base_url="http://test", http_client=httpx.Client(transport=httpx.MockTransport(handler)))
+
+
+def answer(request: httpx.Request) -> httpx.Response:
+    return httpx.Response(200, headers={"content-type": "text/event-stream"}, content=BODY)

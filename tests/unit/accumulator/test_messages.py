@@ -14,8 +14,8 @@ from streamagg import (
     ProviderError,
 )
 from streamagg import ChatCompletionMessage as Message
+from tests.support.commands import LIVE, live
 from tests.support.helpers import chunk, fails, sse
-from tests.unit.cli.test_main import LIVE, live
 
 TEMPLATES = "%s %(x)s %n {} {0} {x!r} {0.__class__} $x ${x} \\1"
 

@@ -42,9 +42,6 @@ def named(wanted: Outcome) -> tuple[Any, Any, bool]:
     return response, error and error.__name__, complete
 
 
-# ------------------------------------------------------------------ values
-
-
 def test_every_column() -> None:
     call = {"index": 0, "id": "a", "type": "function", "function": {"name": "f", "arguments": '{"x":'}}
     other = {"index": 1, "id": "b", "type": "custom", "custom": {"name": "g", "input": "free"}}
@@ -143,9 +140,6 @@ def test_repairs_and_usage_modes() -> None:
     assert row_of(sse(*chunks), strict=True)["error"] == "DecodeError"
 
 
-# ------------------------------------------------------------------ broken recordings
-
-
 @pytest.mark.parametrize(
     ("body", "options", "error", "text"),
     [
@@ -208,9 +202,6 @@ def test_lists_of_chunks(streams: list[list[Any]], done: bool) -> None:
     rows = aggregate(pa.table({"body": pa.array(payloads, pa.list_(pa.binary()))})).to_pylist()
     wanted = [outcome(list(chunks), add=bool(chunks) and chunks[0][:1] == b"{") for chunks in payloads]
     assert list(map(outcome_of, rows)) == list(map(named, wanted))
-
-
-# ------------------------------------------------------------------ columns
 
 
 @pytest.mark.parametrize(
@@ -295,9 +286,6 @@ def test_what_cannot_be_read(columns: Any, options: Any, error: type[Exception],
         aggregate(pa.table(columns), **options)
 
 
-# ------------------------------------------------------------------ kinds of data
-
-
 def test_the_same_kind_comes_back() -> None:
     batch = pa.record_batch({"n": [1, 2], "body": [HELLO, CUT]})
     assert isinstance(aggregate(batch), pa.RecordBatch)
@@ -353,9 +341,6 @@ def test_memory_stays_that_of_a_batch() -> None:
     tracemalloc.stop()
     assert max(arrow[5:]) <= max(arrow[:5])
     assert max(python[5:]) <= max(python[:5]) + batch.nbytes
-
-
-# ------------------------------------------------------------------ the rest
 
 
 @shared.needs_shared

@@ -69,9 +69,6 @@ STATES = [
 ]
 
 
-# ------------------------------------------------------------------ inputs
-
-
 def test_a_directory_stands_for_the_recordings_in_it(folder: Path) -> None:
     status, out, _ = run("--jsonl", "in")
     assert (status, told(out)) == (2, STATES)
@@ -145,9 +142,6 @@ def test_broken_gzip_files_are_one_line(content: bytes, error: str, response: bo
     line = json.loads(out)
     assert (status, line["state"], line["error"]["type"], err.count("\n")) == (2, "unreadable", error, 1)
     assert (line["response"] is not None) == response
-
-
-# ------------------------------------------------------------------ what is told
 
 
 def test_lines_of_jsonl(folder: Path) -> None:
@@ -242,9 +236,6 @@ def test_a_standard_error_that_takes_nothing(errors: str, status: int, folder: P
     assert done.stderr == b""
     assert done.returncode == status
     assert b"streams" not in done.stdout
-
-
-# ------------------------------------------------------------------ several processes
 
 
 @pytest.mark.parametrize("options", [[], ["--text"], ["--jsonl"], ["--usage"]])

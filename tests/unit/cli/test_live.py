@@ -123,8 +123,6 @@ def test_jobs_do_not_go_with_it(recording: Path) -> None:
     assert run("--follow", "--jobs", "2", recording)[:2] == (2, "")
 
 
-# ------------------------------------------------------------------ what servers may not do to a terminal
-
 LIVE = "\x00\x07\x08\r\x1b]0;title\x07\x1b[2J\x7f\x80\x9b\u061c\u200e\u200f\u202a\u202e\u2066\u2069"
 ESCAPED = "".join(letter if letter in "]0;title[2J" else f"\\u{ord(letter):04x}" for letter in LIVE)
 KEPT = "a\tb é ü 😀 \N{HEBREW LETTER ALEF} \u200d"

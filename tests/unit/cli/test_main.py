@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from streamagg._cli.main import main
-from tests.support.commands import on_a_terminal, run
+from tests.support.commands import LIVE, live, on_a_terminal, run
 from tests.support.helpers import chunk, merged, sse
 
 CHUNKS = [
@@ -54,14 +54,6 @@ def test_a_terminal_gets_indented_json_and_no_live_controls(recording: Path) -> 
     assert shown.startswith('{\n  "id": "c1",\n')
     assert "\x1b" not in shown
     assert json.loads(shown) == merged(*CHUNKS)
-
-
-LIVE = "\x00\x07\x08\x1b]0;t\x07\r\x7f\x85\x9b2J\u061c\u200e\u200f\u2028\u2029\u202a\u202e\u2066\u2069"
-"""Controls of both sets, line ends that are none of ours, and the marks that turn the direction of text."""
-
-
-def live(text: str) -> set[str]:
-    return {letter for letter in text if not letter.isprintable()} - {"\t", "\n"}
 
 
 def test_nothing_that_a_server_says_acts_on_a_terminal(tmp_path: Path) -> None:

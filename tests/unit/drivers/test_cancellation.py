@@ -27,8 +27,8 @@ from streamagg import (
     tap_sync,
 )
 from streamagg.asgi import Completion, CompletionMiddleware
-from tests.integration.test_faults import nothing_left
 from tests.support.checkpoints import Checkpoints
+from tests.support.faults import nothing_left
 from tests.support.helpers import merged, sse
 from tests.support.streams import BODY, CHUNKS, WANTED, Watched
 

@@ -28,9 +28,9 @@ from streamagg import (
     tap_sync,
 )
 from tests.support import shared
+from tests.support.clock import ticking
 from tests.support.helpers import chunk, cut, merged, slicings, sse
 from tests.support.streams import BODY, CHUNKS, CUT, WANTED, Closable, Stalling, SyncClosable, Watched, events
-from tests.unit.drivers.test_timing import ticking
 
 pytestmark = pytest.mark.anyio
 

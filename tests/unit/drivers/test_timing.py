@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from contextlib import suppress
-from itertools import count
 from typing import Any
 
 import msgspec
@@ -14,17 +13,13 @@ from hypothesis import given
 from streamagg import Accumulator, IncompleteStreamError, ProviderError, StreamAggError, Timing, stream, stream_sync
 from streamagg._drivers.timing import StreamClock
 from tests.support import shared
+from tests.support.clock import ticking
 from tests.support.helpers import chunk, cut, sse
 from tests.support.strategies import CHUNKS, SEED
 
 pytestmark = pytest.mark.anyio
 
 NAMES = ("first_byte", "first_chunk", "first_reasoning", "first_text", "last_text", "last_chunk", "text_rate")
-
-
-def ticking() -> StreamClock:
-    ticks = count()
-    return StreamClock(lambda: float(next(ticks)))
 
 
 def timed(items: list[Any]) -> Timing:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import random
 import sys
-from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Iterator
 from itertools import pairwise
 from typing import Any
@@ -13,11 +11,8 @@ from typing import Any
 import anyio
 import msgspec
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from streamagg import (
-    ChatCompletionResponse,
     ChoiceFinished,
     IdleTimeoutError,
     IncompleteStreamError,
@@ -39,32 +34,11 @@ from streamagg import (
     stream,
     stream_sync,
 )
-from streamagg._types.message import thinking_of
-from tests.support import shared
-from tests.support.helpers import chunk, cut, slicings, sse
+from tests.support.events import check, run, told
+from tests.support.helpers import chunk, sse
 from tests.support.steps import steps_of
-from tests.support.strategies import CHUNKS, SEED
 
 pytestmark = pytest.mark.anyio
-
-
-def told(source: Any, *, early: bool = False, **options: Any) -> tuple[list[StreamEvent], type | None]:
-    """The events of a source, and the error after them."""
-    events, _, error = run(source, early=early, **options)
-    return events, error
-
-
-def run(
-    source: Any, *, early: bool = False, **options: Any
-) -> tuple[list[StreamEvent], ChatCompletionResponse | None, type | None]:
-    events: list[StreamEvent] = []
-    with stream_sync(source, **options) as chunks:
-        try:
-            for event in chunks.events(ready_before_finish=early):
-                events.append(event)  # noqa: PERF402 - those before an error are kept
-        except StreamAggError as error:
-            return events, error.partial, type(error)
-        return events, chunks.response(), None
 
 
 def calls(*fragments: dict[str, Any], finish: str | None = None, **fields: Any) -> Any:
@@ -77,150 +51,6 @@ def fragment(index: int | None, arguments: str | None, call_id: str | None = Non
 
 def ready(call: int, call_id: str | None, name: str | None, arguments: str | None) -> ToolCallReady:
     return ToolCallReady(ToolCall(id=call_id, function=ToolCallFunction(name=name, arguments=arguments)), call, 0)
-
-
-# ---------------------------------------------------------------- what holds for every stream
-
-
-class Rebuilt:
-    """One choice, put together from what was told of it."""
-
-    def __init__(self) -> None:
-        self.text = self.reasoning = self.refusal = ""
-        self.arguments: dict[int, str] = {}
-        self.known: dict[int, tuple[str | None, str | None]] = {}
-        self.ready: dict[int, ToolCall] = {}
-        self.grew_when_ready: set[int] = set()
-
-
-def rebuilt(events: list[StreamEvent]) -> tuple[dict[int, Rebuilt], dict[int, str]]:
-    choices: dict[int, Rebuilt] = defaultdict(Rebuilt)
-    finished: dict[int, str] = {}
-    for event in events:
-        match event:
-            case TextDelta(text, choice):
-                assert text
-                choices[choice].text += text
-            case ReasoningDelta(text, choice):
-                assert text
-                choices[choice].reasoning += text
-            case RefusalDelta(text, choice):
-                assert text
-                choices[choice].refusal += text
-            case ToolCallStarted(call, id, name, choice):
-                assert call not in choices[choice].known
-                choices[choice].known[call] = id, name
-                choices[choice].arguments[call] = ""
-            case ToolCallDelta(arguments, call, id, name, choice):
-                assert arguments or (id, name) != choices[choice].known[call]
-                choices[choice].known[call] = id, name
-                choices[choice].arguments[call] += arguments
-                if call in choices[choice].ready:
-                    choices[choice].grew_when_ready.add(call)
-            case ToolCallReady(tool_call, call, choice):
-                assert call not in choices[choice].ready
-                assert call in choices[choice].known
-                choices[choice].ready[call] = tool_call
-            case ChoiceFinished(reason, choice):
-                assert reason != finished.get(choice)
-                finished[choice] = reason
-            case MessageReplaced(choice):
-                assert not choices[choice].ready
-                choices[choice] = Rebuilt()
-    return choices, finished
-
-
-def check(
-    events: list[StreamEvent], response: ChatCompletionResponse | None, error: type | None, *, sane: bool = True
-) -> None:
-    """What was told is what the response is. `sane`: no server in its right mind goes on after the end."""
-    choices, finished = rebuilt(events)
-    if response is None:
-        assert not choices
-        return
-    usage = [event.usage for event in events if isinstance(event, UsageReported)]
-    assert (usage or [None])[-1] == response.usage
-    assert finished == {choice.index: choice.finish_reason for choice in response.choices if choice.finish_reason}
-    assert set(choices) <= {choice.index for choice in response.choices}
-    for choice in response.choices:
-        assert choice.index is not None
-        message, said = choice.message, choices[choice.index]
-        assert said.text == message.text
-        assert said.refusal == (message.refusal or "")
-        if sane:
-            assert said.reasoning == message.reasoning_text
-        else:
-            assert said.reasoning in (message.reasoning_content, message.reasoning, thinking_of(message.content), "")
-        whole = list(message.tool_calls or ())
-        if message.function_call is not None:
-            whole.append(ToolCall(function=message.function_call))
-        if not any(call.function and call.custom for call in whole):
-            told_of = Counter((*said.known[call], said.arguments[call]) for call in said.known)
-            is_ = Counter(map(plain, whole))
-            if not sane:  # an empty `function_call` may say nothing, and is none then
-                told_of.pop((None, None, ""), None)
-                is_.pop((None, None, ""), None)
-            assert told_of == is_
-        assert Counter(
-            plain(call) for place, call in said.ready.items() if place not in said.grew_when_ready
-        ) <= Counter(map(plain, whole))
-        if sane:
-            assert not said.grew_when_ready
-            assert all(call in whole for call in said.ready.values())
-        if error is None:
-            assert set(said.ready) == set(said.known)
-
-
-def plain(call: ToolCall) -> tuple[str | None, str | None, str]:
-    callee = call.function or call.custom
-    arguments = (call.function and call.function.arguments) or (call.custom and call.custom.input) or ""
-    return call.id, callee.name if callee is not None else None, arguments
-
-
-@shared.needs_shared
-@pytest.mark.parametrize("row", shared.MANIFEST, ids=shared.ids(shared.MANIFEST))
-def test_every_recording(row: dict[str, Any]) -> None:
-    body = shared.body(row["name"])
-    events, response, error = run(body)
-    check(events, response, error)
-    assert (error is None) == row["complete"]
-    assert not any(isinstance(event, MessageReplaced) for event in events)
-    for slices in slicings(body, random_ones=2):
-        assert told(slices) == (events, error)
-
-
-@shared.needs_shared
-@pytest.mark.parametrize("vector", shared.MERGE_VECTORS, ids=shared.ids(shared.MERGE_VECTORS))
-def test_every_vector(vector: dict[str, Any]) -> None:
-    body = sse(*vector["chunks"], done=False)
-    events, response, error = run(body)
-    check(events, response, error)
-    assert (error is None) == vector["complete"]
-    assert told(vector["chunks"]) == (events, error)
-    for slices in slicings(body, random_ones=2):
-        assert told(slices) == (events, error)
-
-
-@given(CHUNKS, st.booleans(), st.booleans(), SEED)
-def test_every_stream(chunks: list[Any], done: bool, early: bool, seed: int) -> None:
-    body = sse(*chunks, done=done)
-    events, response, error = run(body, early=early)
-    check(events, response, error, sane=False)
-    assert told(cut(body, random.Random(seed)), early=early) == (events, error)
-    assert told([*chunks, *["[DONE]"] * done], early=early) == (events, error)
-    with stream_sync(body) as untold:
-        try:
-            for _ in untold:
-                pass
-        except StreamAggError as caught:
-            assert (caught.partial, type(caught)) == (response, error)
-        else:
-            assert untold.response() == response
-        repairs = {event.kind: event.count for event in events if isinstance(event, StreamRepaired)}
-        assert repairs == untold.repairs
-
-
-# ---------------------------------------------------------------- what is told, and when
 
 
 def test_a_stream() -> None:
@@ -659,8 +489,6 @@ class TestTheRest:
         ended = sse(chunk(finish="stop"), "")
         assert told(ended)[0] == [ChoiceFinished("stop", 0), StreamRepaired("empty_event", 1)]
 
-
-# ---------------------------------------------------------------- the drivers
 
 BODY = sse(*(chunk({"content": text}) for text in ("", "Hel", "lo")), chunk(finish="stop"))
 EVENTS = [TextDelta("Hel", 0), TextDelta("lo", 0), ChoiceFinished("stop", 0)]

@@ -22,42 +22,10 @@ from streamagg import (
     to_sse,
 )
 from tests.support import shared
+from tests.support.forms import RESPONSE_DICT, TOKENS, response_of
 from tests.support.helpers import chunk, sse
 from tests.support.serving import serve
 from tests.support.strategies import CHUNKS, RESPONSE
-
-TOKENS = [{"token": token, "logprob": -0.5} for token in ("Hel", "lo", ", ", "world", "!")]
-RESPONSE_DICT: dict[str, Any] = {
-    "id": "c1",
-    "object": "chat.completion",
-    "created": 1,
-    "model": "m",
-    "provider": "P",
-    "choices": [
-        {
-            "index": 0,
-            "message": {
-                "role": "assistant",
-                "reasoning": "hm, hello?",
-                "content": "Hello, world!",
-                "annotations": [{"type": "url"}],
-                "tool_calls": [
-                    {"id": "a", "type": "function", "function": {"name": "f", "arguments": '{"x":1}'}},
-                    {"id": "b", "type": "custom", "custom": {"name": "g", "input": "go"}},
-                ],
-            },
-            "logprobs": {"content": TOKENS},
-            "finish_reason": "tool_calls",
-            "stop_reason": 7,
-        },
-        {"index": 1, "message": {"role": "assistant", "refusal": "No"}, "finish_reason": "stop"},
-    ],
-    "usage": {"prompt_tokens": 3, "completion_tokens": 5, "total_tokens": 8},
-}
-
-
-def response_of(plain: Any) -> ChatCompletionResponse:
-    return ChatCompletionResponse.from_json(json.dumps(plain))
 
 
 def events(body: bytes) -> Iterator[Any]:
@@ -202,9 +170,6 @@ def test_a_piece_has_a_length(piece: int) -> None:
     for way in (replay, to_sse):
         with pytest.raises(ValueError, match="piece must be a positive number of characters"):
             way(response_of(RESPONSE_DICT), piece=piece)
-
-
-# ---------------------------------------------------------------------- the openai client reads it
 
 
 def told(completion: Any) -> Any:

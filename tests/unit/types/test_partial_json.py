@@ -133,8 +133,6 @@ def test_steps_grow_linearly(unit: str) -> None:
     assert all(more <= 2.1 * less for less, more in pairwise(steps)), steps
 
 
-# ---------------------------------------------------------------------- for every text
-
 LEAF = (
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
     | st.text(st.characters(codec="utf-8"), max_size=6) | st.sampled_from(["é😀", '"\\', "\\u0041", "\x00\n", "/"])

@@ -77,9 +77,6 @@ def run(*arguments: object) -> tuple[int, str, str]:
     return done.returncode, done.stdout, done.stderr
 
 
-# ------------------------------------------------------------------ output
-
-
 @pytest.mark.parametrize("jobs", [1, 2])
 @pytest.mark.parametrize("name", ["out.parquet", "out.jsonl"])
 def test_a_row_for_each_recording(
@@ -172,9 +169,6 @@ def test_an_output_among_the_inputs_is_left_out(folder: Path) -> None:
         assert len(written(out)) == COUNT
 
 
-# ------------------------------------------------------------------ what it refuses
-
-
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -222,9 +216,6 @@ def test_without_the_extra_it_says_what_to_install(absent: str) -> None:
     assert "Traceback" not in done.stderr
 
 
-# ------------------------------------------------------------------ a terminal
-
-
 def test_progress_on_a_terminal(folder: Path, tmp_path: Path) -> None:
     leader, follower = pty.openpty()
     command = [
@@ -253,9 +244,6 @@ def test_progress_on_a_terminal(folder: Path, tmp_path: Path) -> None:
         assert process.wait(60) == 0
     shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", seen.decode())
     assert re.search(r"100 %  60 streams, [\d,]+ a second, [\d.]+ MB/s, to go 0:00:00", shown), shown
-
-
-# ------------------------------------------------------------------ going on
 
 
 @pytest.fixture
@@ -385,8 +373,6 @@ def test_a_crash_between_the_output_and_the_tidying(
     assert main(command) == 0
     assert (out.read_bytes(), len(worked)) == (first, count)
 
-
-# ------------------------------------------------------------------ killed
 
 KILLED = """
 import os, signal, sys

@@ -55,9 +55,6 @@ def texts(rows: list[dict[str, Any]]) -> list[Any]:
     return [row["text"] for row in rows]
 
 
-# ------------------------------------------------------------------ which files
-
-
 def paths_of(tasks: list[Task]) -> list[str]:
     return [part.path for task in tasks for part in task]
 
@@ -107,9 +104,6 @@ def test_small_files_share_a_task(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert list(map(weight_of, plan([str(tmp_path)], "body"))) == [120, 120, 120, 40]
     monkeypatch.setattr(_batch_plan, "_TASK_FILES", 2)
     assert list(map(len, plan([str(tmp_path)], "body"))) == [2] * 5
-
-
-# ------------------------------------------------------------------ bodies
 
 
 @pytest.mark.parametrize("suffix", COMPRESS)
@@ -174,9 +168,6 @@ def test_a_path_that_is_no_text(tmp_path: Path) -> None:
     good, broken = rows_of(tmp_path)
     assert good["source"] == f"{tmp_path}/?.sse"
     assert broken["error"] == "BadGzipFile"
-
-
-# ------------------------------------------------------------------ lines of JSON
 
 
 @pytest.mark.parametrize("suffix", COMPRESS)
@@ -380,9 +371,6 @@ def test_recordings_come_in_batches_of_some_size(tmp_path: Path, monkeypatch: py
             assert [batch.recordings.num_rows for batch in batches_of(task, options)] == sizes
 
 
-# ------------------------------------------------------------------ Parquet
-
-
 @pytest.mark.parametrize(
     "kind", [pa.binary(), pa.large_string(), pa.list_(pa.binary()), pa.dictionary(pa.int32(), pa.string())], ids=str
 )
@@ -456,9 +444,6 @@ def test_parquet_without_what_is_wanted(
     pq.write_table(pa.table(columns), tmp_path / "a.parquet")
     with pytest.raises(error, match=words):
         plan([str(tmp_path)], "body", keep)
-
-
-# ------------------------------------------------------------------ what is kept
 
 
 def test_what_is_kept_of_lines(tmp_path: Path) -> None:

@@ -10,23 +10,21 @@ from hypothesis import event
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from streamagg import Accumulator, ChatCompletionChunk, IncompleteStreamError, Limits, ProviderError
+from streamagg import Accumulator, ChatCompletionChunk, IncompleteStreamError, ProviderError
 from tests.support import reference
-from tests.support.helpers import Patient, chunk, so_far
+from tests.support.helpers import chunk, so_far
 from tests.support.strategies import CHUNK, TEXT
 
 PLAIN_CHUNK = TEXT.map(lambda text: chunk({"content": text}))
-"""What an envelope is made of."""
+"""Chunks of the shape that the fast path takes."""
 
 
 class Machine(RuleBasedStateMachine):
     """What was pushed whole so far is `chunks`; `rest` is what of an event's bytes has not been fed yet."""
 
-    @initialize(usage=st.just("auto"), handed_out=st.booleans(), patient=st.booleans())
-    def begin(self, usage: Any, handed_out: bool, patient: bool) -> None:
+    @initialize(usage=st.just("auto"), handed_out=st.booleans())
+    def begin(self, usage: Any, handed_out: bool) -> None:
         self.accumulator = Accumulator(usage=usage)
-        if patient:
-            self.accumulator._envelopes = Patient(self.accumulator._merger, Limits())
         self.chunks: list[Any] = []
         self.rest = b""
         self.ended = False

@@ -13,7 +13,6 @@ from streamagg import (
     Accumulator,
     StreamAggError,
 )
-from streamagg._fastpath.fastpath import Envelopes
 
 RAY_ALONE = {
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # it is how Ray keeps to loopback there, and does here too
@@ -35,13 +34,6 @@ def chunk(delta: dict[str, Any] | None = None, *, finish: str | None = None, ind
     """A chunk with one choice."""
     choice = {"index": index, "delta": {} if delta is None else delta, "finish_reason": finish}
     return {"id": "c1", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [choice], **fields}
-
-
-class Patient(Envelopes):
-    """Lets reads wait from the beginning."""
-
-    def _unread_beside(self, size: int) -> int:
-        return 16384
 
 
 def so_far(accumulator: Accumulator) -> str:

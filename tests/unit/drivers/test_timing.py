@@ -25,7 +25,6 @@ NAMES = ("first_byte", "first_chunk", "first_reasoning", "first_text", "last_tex
 def timed(items: list[Any]) -> Timing:
     """Push items as a driver does: item n, counted from 1, arrives at second n."""
     accumulator, clock = Accumulator(), ticking()
-    accumulator.at_once()
     clock.start()
     for item in items:
         try:
@@ -43,7 +42,6 @@ def timed(items: list[Any]) -> Timing:
 def literal(items: list[Any]) -> Timing:
     """The same, seen from outside: a snapshot after each item, and a count of the chunks handed out."""
     accumulator = Accumulator()
-    accumulator.at_once()
     chunks: list[Any] = []
     accumulator.deliver = chunks.append
     times: dict[str, float] = {}
@@ -122,7 +120,6 @@ def test_one_look_at_the_clock_for_each_item() -> None:
         return float(looks)
 
     accumulator, times = Accumulator(), StreamClock(clock)
-    accumulator.at_once()
     times.start()
     times.start()
     assert looks == 1
@@ -135,7 +132,6 @@ def test_one_look_at_the_clock_for_each_item() -> None:
 
 def test_without_a_start_time_runs_from_the_first_item() -> None:
     accumulator, clock = Accumulator(), ticking()
-    accumulator.at_once()
     assert clock.timing == Timing()
     accumulator.feed(b": hi\n\n")
     clock.read(accumulator)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -17,11 +18,13 @@ from streamagg import (
     Limits,
     StreamAggError,
 )
-from streamagg._fastpath.fastpath import Envelopes
+from streamagg._accumulator import pipeline
+from streamagg._fastpath import fastpath
+from streamagg._fastpath.fastpath import FastPath
 from tests.support import shared
-from tests.support.helpers import Patient, chunk, cut, merged, outcome, slicings, so_far, sse, strip_nulls
+from tests.support.helpers import chunk, cut, merged, outcome, slicings, so_far, sse, strip_nulls
 
-COUNT = 40
+COUNT = 60
 WORDS = ["a", " b", "é😀", '"q"', "\\", "\n", "", "data: x\n\n", "\u2028", "null", "}", "\x7f"]
 
 
@@ -34,7 +37,7 @@ def with_logprobs(item: Any, n: int) -> Any:
 
 
 def chunks_of(variant: str) -> list[Any]:
-    """A stream of one of the shapes that the envelope is for."""
+    """A stream of one of the shapes that the fast path takes."""
     words = [WORDS[n % len(WORDS)] + str(n) for n in range(COUNT)]
     dice = random.Random(1)
     match variant:
@@ -101,26 +104,25 @@ VARIANTS = [
     "content", "reasoning", "reasoning_content", "refusal", "role on every chunk", "reasoning then content", "arguments", "obfuscation",
     "obfuscation first", "p", "signatures", "running usage", "usage with details", "choices in turn", "choices at random", "choices with logprobs", "choices with arguments", "logprobs", "a vendor's constant", "a vendor's numbers",
 ]  # fmt: skip
+UNTAKEN = ("logprobs", "choices with logprobs")
+"""The general path is quick enough for these: the fast path may leave them."""
 
 
-class Off(Envelopes):
-    """Never makes one."""
+def push(slices: list[bytes], *, fast: bool, hand_out: bool = False, **options: Any) -> tuple[tuple[Any, ...], int]:
+    """The outcome of a stream in every respect, and the number of events that the fast path took."""
+    made: list[FastPath] = []
 
-    def learn(self, *args: Any, **kwargs: Any) -> None:
-        pass
+    class Noted(FastPath):
+        def __init__(self, *args: Any, **more: Any) -> None:
+            super().__init__(*args, **more)
+            made.append(self)
 
-
-def push(
-    slices: list[bytes], *, envelope: bool, hand_out: bool = False, patient: bool = False, **options: Any
-) -> tuple[Any, int]:
-    """What a stream comes to in every respect; and how many events the envelope took."""
-    accumulator = Accumulator(**options)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pipeline, "FAST_PATH", Noted if fast else None)
+        accumulator = Accumulator(**options)
     chunks: list[ChatCompletionChunk] = []
     if hand_out:
         accumulator.deliver = chunks.append
-    kind = Off if not envelope else Patient if patient else Envelopes
-    envelopes = kind(accumulator._merger, options.get("limits", Limits()))
-    accumulator._envelopes = envelopes
     problem: StreamAggError | None = None
     try:
         for piece in slices:
@@ -130,7 +132,8 @@ def push(
         problem, response = error, error.partial
     told = (type(problem), str(problem)) if problem else None
     plain = strip_nulls(response.to_dict()) if response is not None else None
-    return (plain, told, accumulator.complete, accumulator.events, dict(accumulator.repairs), chunks), envelopes.merged
+    state = (accumulator.complete, accumulator.events, dict(accumulator.repairs), accumulator.view.size)
+    return (plain, told, *state, chunks), sum(each.taken for each in made)
 
 
 def by_event(body: bytes) -> list[bytes]:
@@ -140,16 +143,15 @@ def by_event(body: bytes) -> list[bytes]:
 
 
 def agree(body: bytes, **options: Any) -> int:
-    """Assert that the envelope changes nothing, in many slicings; how many events it took at most."""
-    wanted, _ = push([body], envelope=False, **options)
+    """Assert that the fast path changes nothing, in many slicings. Returns the most events that it took."""
+    wanted, _ = push([body], fast=False, **options)
+    handed_out, _ = push([body], fast=False, hand_out=True, **options)
     most = 0
-    handed_out, _ = push([body], envelope=False, hand_out=True, **options)
     for slices in (by_event(body), *slicings(body)):
-        for patient in (False, True):
-            got, taken = push(slices, envelope=True, patient=patient, **options)
-            assert got == wanted
-            most = max(most, taken)
-        assert push(slices, envelope=True, hand_out=True, **options)[0] == handed_out
+        got, taken = push(slices, fast=True, **options)
+        assert got == wanted
+        assert push(slices, fast=True, hand_out=True, **options)[0] == handed_out
+        most = max(most, taken)
     return most
 
 
@@ -163,27 +165,27 @@ def test_takes_nearly_every_event_and_changes_none(variant: str, frame: str) -> 
         body = body.replace(b"data: {", b"data:{")
     elif frame == "comments":
         body = body.replace(b"data: {", b": keep-alive\n\n: keep-alive\n\ndata: {")
-    assert agree(body) > 0.6 * COUNT
+    assert agree(body) > 0.6 * COUNT or variant in UNTAKEN
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_compact_and_spaced_json(variant: str) -> None:
     for options in ({"separators": (",", ":"), "ensure_ascii": False}, {"separators": (" , ", " : ")}):
         events = [json.dumps(item, **options) for item in chunks_of(variant)]  # type: ignore[arg-type]
-        assert agree(sse(*events)) > 0.6 * COUNT
+        assert agree(sse(*events)) > 0.6 * COUNT or variant in UNTAKEN
 
 
 @shared.needs_shared
 @pytest.mark.parametrize("row", shared.MANIFEST, ids=shared.ids(shared.MANIFEST))
 def test_recordings(row: dict[str, Any]) -> None:
     body = shared.body(row["name"])
-    wanted, _ = push([body], envelope=False)
+    wanted, _ = push([body], fast=False)
     for slices in (
         [body],
         [body[place : place + 1400] for place in range(0, len(body), 1400)],
         cut(body, random.Random(3)),
     ):
-        assert push(slices, envelope=True)[0] == wanted
+        assert push(slices, fast=True)[0] == wanted
 
 
 LINE = b'data: {"id":"c1","object":"chat.completion.chunk","choices":[{"index":0,"delta":{"content":"%s"},"finish_reason":null}]}'
@@ -268,7 +270,7 @@ def test_what_stands_around_an_event(between: bytes) -> None:
 )
 @pytest.mark.parametrize("variant", ["content", "arguments", "signatures", "choices in turn", "obfuscation"])
 def test_something_else_between(variant: str, item: Any) -> None:
-    """The constants of an envelope are merged again after something that changed them."""
+    """The constants of a template are merged again after an event that changed them."""
     stream = chunks_of(variant)
     agree(sse(*stream[:20], item, *stream[20:], item, item, *stream[:20]))
 
@@ -291,12 +293,16 @@ def test_size_is_counted_over_many_slices() -> None:
 
 
 def test_memory_of_small_fragments_is_folded() -> None:
-    accumulator = Accumulator()
-    for _ in range(40_000):
-        accumulator.feed(sse(chunk({"content": "x"}), done=False))
-    text = accumulator._merger.choices[0].delta["content"].text
-    assert len(text.tail) < 17_000
-    assert so_far(accumulator) == "x" * 40_000
+    accumulator, event = Accumulator(), sse(chunk({"content": "xyzxyz"}), done=False)
+    tracemalloc.start()
+    try:
+        for _ in range(40_000):
+            accumulator.feed(event)
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held < 1_500_000  # a list of the fragments alone takes more than 2 MB
+    assert so_far(accumulator) == "xyzxyz" * 40_000
 
 
 @pytest.mark.parametrize(
@@ -315,34 +321,35 @@ def test_a_line_ends_inside_a_number(inside: bytes, hand_out: bool) -> None:
     """Which is white space to JSON, but not to server-sent events."""
     line = b'data: {"id":"c1","choices":[{"index":0,"delta":{"content":"a"}}],"usage":{"prompt_tokens":%b,"total_tokens":9}}\n\n'
     slices = [line % number for number in [b"5"] * 9 + [inside] + [b"5"] * 9]
-    wanted, _ = push(slices, envelope=False, hand_out=hand_out)
-    assert push(slices, envelope=True, hand_out=hand_out)[0] == wanted
+    wanted, _ = push(slices, fast=False, hand_out=hand_out)
+    assert push(slices, fast=True, hand_out=hand_out)[0] == wanted
 
 
 @pytest.mark.parametrize("hand_out", [False, True])
-def test_near_the_largest_response_nothing_waits(hand_out: bool) -> None:
-    """What waits, and what comes with one more read, must find room."""
+def test_near_the_largest_response_the_fast_path_ends(hand_out: bool) -> None:
+    """The same event is refused, whichever path reads it."""
     limits = Limits(response_size=5 * 65536 + 3000)
     body = sse(*(chunk({"content": f"{n} " + "x" * 50}) for n in range(7000)))
-    wanted, _ = push([body], envelope=False, hand_out=hand_out, limits=limits)
+    wanted, _ = push([body], fast=False, hand_out=hand_out, limits=limits)
     assert wanted[1] is not None
     for slices in (by_event(body), [body[place : place + 1400] for place in range(0, len(body), 1400)]):
-        got, taken = push(slices, envelope=True, hand_out=hand_out, limits=limits)
+        got, taken = push(slices, fast=True, hand_out=hand_out, limits=limits)
         assert got == wanted
-        assert 30 < taken < 200
+        assert taken > 30
 
 
-def test_servers_that_never_repeat_are_not_tried_for_ever() -> None:
+def test_servers_that_never_repeat_are_not_tried_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where each event has another head, templates are made ever more rarely."""
     made = 0
 
-    class Learning(Envelopes):
-        def learn(self, *args: Any, **kwargs: Any) -> None:
-            nonlocal made
-            made += not self._skip
-            super().learn(*args, **kwargs)
+    def counting(*args: Any, **more: Any) -> Any:
+        nonlocal made
+        made += 1
+        return make(*args, **more)
 
+    make = fastpath.template_of
+    monkeypatch.setattr(fastpath, "template_of", counting)
     accumulator = Accumulator()
-    accumulator._envelopes = Learning(accumulator._merger, Limits())
     for n in range(5000):
         accumulator.feed(sse(chunk({"content": "x"}, system_fingerprint=f"fp{n}"), done=False))
     assert made < 60
@@ -378,12 +385,11 @@ def lines_that_nearly_fit(draw: st.DrawFn) -> bytes:
 
 @given(lines_that_nearly_fit(), st.booleans(), st.integers(0, 2**32))
 def test_any_lines_that_nearly_fit(body: bytes, strict: bool, seed: int) -> None:
-    wanted, _ = push([body], envelope=False, strict=strict)
+    wanted, _ = push([body], fast=False, strict=strict)
     for slices in ([body], by_event(body), cut(body, random.Random(seed))):
-        for patient in (False, True):
-            got, taken = push(slices, envelope=True, patient=patient, strict=strict)
-            event(f"taken: {bool(taken)}")
-            assert got == wanted
+        got, taken = push(slices, fast=True, strict=strict)
+        event(f"taken: {bool(taken)}")
+        assert got == wanted
 
 
 def test_padding_that_says_something_is_kept() -> None:

@@ -108,6 +108,7 @@ class TestServed:
             assert (await plain.post(PATH, json={"number": 1, "stream": False})).status_code == 200
         assert reported.only().path == PATH
 
+    @pytest.mark.sampled(3)
     @pytest.mark.parametrize("around", [False, True], ids=["alone", "between http middlewares"])
     @pytest.mark.parametrize("slowly", [False, True], ids=["sync", "async"])
     async def test_a_hundred_at_once_and_some_hang_up(self, anyio_backend: str, slowly: bool, around: bool) -> None:

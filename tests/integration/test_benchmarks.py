@@ -39,6 +39,7 @@ def test_the_same_seed_gives_the_same_stream(name: str) -> None:
     assert kind.case(50).events != kind.case(50, 1).events
 
 
+@pytest.mark.full
 def test_recordings_have_the_known_answers() -> None:
     pa = pytest.importorskip("pyarrow", reason="needs the extra `arrow`")
     from benchmarks import recordings

@@ -40,7 +40,7 @@ def sync_rows(trait: str = "") -> Any:
     )
 
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.sampled(7)]
 
 
 class TestStreams:

@@ -21,7 +21,7 @@ from tests.support import reference, shared
 from tests.support.forms import structs_of, texts_of
 from tests.support.helpers import Outcome, outcome, slicings, strip_nulls
 
-pytestmark = shared.needs_shared
+pytestmark = [shared.needs_shared, pytest.mark.sampled(10)]
 
 every_recording = pytest.mark.parametrize("row", shared.MANIFEST, ids=shared.ids(shared.MANIFEST))
 

@@ -313,6 +313,7 @@ REFUSALS = {
 }
 
 
+@pytest.mark.sampled(4)
 @clients
 @pytest.mark.parametrize("body", REFUSALS)
 @pytest.mark.parametrize("status", [b"401 Unauthorized", b"429 Too Many Requests", b"500 Internal Server Error"])
@@ -352,6 +353,7 @@ async def test_garbage_after_done(faults: FaultServer, client: str, anyio_backen
         assert outcome.repairs == {}
 
 
+@pytest.mark.sampled(3)
 @clients
 @unfinished
 async def test_comments_without_end(faults: FaultServer, client: str, anyio_backend: Any) -> None:

@@ -69,6 +69,7 @@ def test_its_parts_have_their_own_types() -> None:
 
 
 @shared.needs_shared
+@pytest.mark.sampled(10)
 @every_complete_recording
 def test_every_recording_goes_there_and_back(row: dict[str, Any]) -> None:
     response = accumulate_sync(shared.body(row["name"]))
@@ -117,6 +118,7 @@ def test_the_schema_is_of_the_wires_shape() -> None:
 
 
 @shared.needs_shared
+@pytest.mark.sampled(10)
 @every_complete_recording
 def test_every_recording_is_valid(row: dict[str, Any]) -> None:
     response = accumulate_sync(shared.body(row["name"]))

@@ -17,7 +17,7 @@ import pytest
 
 from tests.support.helpers import RAY_ALONE, chunk, sse
 
-pytestmark = pytest.mark.filterwarnings("default")  # Ray's own are many
+pytestmark = [pytest.mark.full, pytest.mark.filterwarnings("default")]  # Ray's own are many
 
 os.environ |= RAY_ALONE
 ray = pytest.importorskip("ray", reason="needs the extra `ray`")

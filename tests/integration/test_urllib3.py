@@ -21,6 +21,7 @@ TESTS = [f"tests/integration/test_{name}.py" for name in ("clients", "live", "ht
 WANTED = "(requests or urllib3 or niquests) and not uvloop and not trio"
 
 
+@pytest.mark.full
 @pytest.mark.skipif(
     int(urllib3.__version__.split(".")[-1]) < 900,  # by this niquests tells them apart
     reason="urllib3 is itself here, and all tests ran on it",
@@ -42,6 +43,6 @@ def test_clients_on_urllib3_itself(pytestconfig: pytest.Config) -> None:
         check=True,
     )
     assert Path(seen.stdout.strip()).is_relative_to(folder)
-    run = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *TESTS, "-k", WANTED]
+    run = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *TESTS, "-k", WANTED, "--full"]
     done = subprocess.run(run, cwd=ROOT, env=env, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout[-3000:]

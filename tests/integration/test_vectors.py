@@ -12,7 +12,7 @@ from tests.support import reference, shared
 from tests.support.forms import structs_of
 from tests.support.helpers import Outcome, outcome, slicings, sse, strip_nulls
 
-pytestmark = shared.needs_shared
+pytestmark = [shared.needs_shared, pytest.mark.sampled(5)]
 
 every_vector = pytest.mark.parametrize("vector", shared.MERGE_VECTORS, ids=shared.ids(shared.MERGE_VECTORS))
 

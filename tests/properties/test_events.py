@@ -21,6 +21,7 @@ from tests.support.helpers import cut, slicings, sse
 from tests.support.strategies import CHUNKS, SEED
 
 
+@pytest.mark.sampled(20)
 @shared.needs_shared
 @pytest.mark.parametrize("row", shared.MANIFEST, ids=shared.ids(shared.MANIFEST))
 def test_every_recording(row: dict[str, Any]) -> None:
@@ -33,6 +34,7 @@ def test_every_recording(row: dict[str, Any]) -> None:
         assert told(slices) == (events, error)
 
 
+@pytest.mark.sampled(5)
 @shared.needs_shared
 @pytest.mark.parametrize("vector", shared.MERGE_VECTORS, ids=shared.ids(shared.MERGE_VECTORS))
 def test_every_vector(vector: dict[str, Any]) -> None:

@@ -8,7 +8,14 @@ from typing import Any
 import pytest
 from hypothesis import event
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from streamagg import Accumulator, ChatCompletionChunk, IncompleteStreamError, ProviderError
 from tests.support import reference
@@ -116,7 +123,8 @@ class Machine(RuleBasedStateMachine):
             )
 
 
-TestMachine = Machine.TestCase
+def test_machine() -> None:
+    run_state_machine_as_test(Machine)
 
 
 def test_an_error_ends_it_for_good() -> None:

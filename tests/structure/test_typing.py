@@ -18,6 +18,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("mypy")
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     "what",
     [

@@ -42,6 +42,7 @@ ENDLESS: dict[str, bytes] = {
 }
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("kind", ENDLESS)
 @pytest.mark.parametrize("reader", ["accumulator", "decoder"])
 def test_an_event_without_end(kind: str, reader: str) -> None:
@@ -64,6 +65,7 @@ def test_a_line_that_is_no_field_has_the_limit_too() -> None:
         assert held < 2 * MIB + 60 * READ  # as is each StrayLine
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("kind", ["text", "arguments", "reasoning", "vendor", "items", "long"])
 @pytest.mark.parametrize("way", ["feed", "feed many", "add"])
 def test_a_response_without_end(kind: str, way: str) -> None:

@@ -232,6 +232,7 @@ class TestObjects:
         item = chunk({"content": "a", "vendor": {"k": [1]}}, finish="stop", vendor=1)
         assert merged(OpenAIChunk.model_validate(item)) == merged(item)
 
+    @pytest.mark.full
     @shared.needs_shared
     def test_openai_objects_of_every_recording(self) -> None:
         from tests.support import reference

@@ -329,6 +329,7 @@ def test_a_reader_is_read_as_its_result_is() -> None:
     assert number == 10
 
 
+@pytest.mark.full
 def test_memory_stays_that_of_a_batch() -> None:
     """Of what Arrow holds, and of what Python does, by their own counts: sixty batches need no more than a few."""
     batch = pa.record_batch({"body": [HELLO, CUT, HELLO * 100] * 30})

@@ -238,6 +238,7 @@ def test_a_standard_error_that_takes_nothing(errors: str, status: int, folder: P
     assert b"streams" not in done.stdout
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("options", [[], ["--text"], ["--jsonl"], ["--usage"]])
 def test_several_processes_print_the_same(options: list[str], folder: Path) -> None:
     arguments = [*options, "in", "-", "none.sse", "in", "in/b.sse"]
@@ -296,6 +297,7 @@ def deadly(given: Input) -> Report:
     return Report(given.name)
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("jobs", [1, 2, 5])
 def test_any_number_may_die(jobs: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_jobs, "_WINDOW", 1)

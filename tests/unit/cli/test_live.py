@@ -128,6 +128,7 @@ ESCAPED = "".join(letter if letter in "]0;title[2J" else f"\\u{ord(letter):04x}"
 KEPT = "a\tb é ü 😀 \N{HEBREW LETTER ALEF} \u200d"
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("option", "delta"),
     [

@@ -378,6 +378,7 @@ ITERATORS: dict[str, Callable[[Any], Any]] = {
 }
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("kind", ITERATORS)
 class TestAbandoned:
     """Thrown away in the middle, without a `with`: the garbage collector leaves nothing of it."""

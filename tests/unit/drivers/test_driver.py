@@ -144,6 +144,7 @@ class TestTime:
             await accumulate(source, idle_timeout=0.02)
         assert caught.value.partial is None
 
+    @pytest.mark.sampled(3)
     async def test_data_resets_it(self) -> None:
         """Together the pauses are longer than the timeout, each alone is not."""
         pieces = [sse(item, done=False) for item in CHUNKS] + [b"data: [DONE]\n\n"]

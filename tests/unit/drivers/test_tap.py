@@ -451,6 +451,7 @@ class TestTime:
         with pytest.raises(IdleTimeoutError):
             body.response()
 
+    @pytest.mark.sampled(4)
     @pytest.mark.parametrize("first", [BODY, BAD], ids=["after [DONE]", "after an error"])
     async def test_what_passes_unread_is_a_sign_of_life(self, first: bytes) -> None:
         """Together the pauses are longer than the timeout, each alone is not."""

@@ -200,6 +200,7 @@ def test_kinds_of_streams(kind: str) -> None:
     assert timed([item if isinstance(item, bytes) else sse(item, done=False) for item in items]) == wanted
 
 
+@pytest.mark.sampled(10)
 @shared.needs_shared
 @pytest.mark.parametrize("row", shared.MANIFEST, ids=shared.ids(shared.MANIFEST))
 def test_every_recording_as_seen_from_outside(row: dict[str, Any]) -> None:

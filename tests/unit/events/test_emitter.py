@@ -575,6 +575,7 @@ class TestDrivers:
         assert open_ == 0
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.skipif(sys.gettrace() is not None, reason="counts steps with the hook that a tracer has taken")
 @pytest.mark.parametrize(
     "item",

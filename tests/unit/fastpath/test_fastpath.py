@@ -155,6 +155,7 @@ def agree(body: bytes, **options: Any) -> int:
     return most
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize("frame", ["lf", "crlf", "no space", "comments"])
 def test_takes_nearly_every_event_and_changes_none(variant: str, frame: str) -> None:
@@ -175,6 +176,7 @@ def test_compact_and_spaced_json(variant: str) -> None:
         assert agree(sse(*events)) > 0.6 * COUNT or variant in UNTAKEN
 
 
+@pytest.mark.sampled(10)
 @shared.needs_shared
 @pytest.mark.parametrize("row", shared.MANIFEST, ids=shared.ids(shared.MANIFEST))
 def test_recordings(row: dict[str, Any]) -> None:
@@ -241,6 +243,7 @@ def test_what_stands_around_an_event(between: bytes) -> None:
         agree(b"".join([*events, odd, *events]))
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize(
     "item",
     [
@@ -275,6 +278,7 @@ def test_something_else_between(variant: str, item: Any) -> None:
     agree(sse(*stream[:20], item, *stream[20:], item, item, *stream[:20]))
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_size_is_counted(variant: str) -> None:
     """Fast or not, the response is refused at the same event."""

@@ -37,6 +37,7 @@ def every_slicing(data: bytes) -> list[list[bytes]]:
     return whole_and_bytes + two_way + with_empties + [cut(data, dice) for _ in range(10)]
 
 
+@pytest.mark.sampled(5)
 @shared.needs_shared
 @pytest.mark.parametrize("flush", [False, True], ids=["strict", "flush"])
 @pytest.mark.parametrize("vector", shared.SSE_VECTORS, ids=shared.ids(shared.SSE_VECTORS))

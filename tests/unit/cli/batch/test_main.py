@@ -319,6 +319,7 @@ def test_a_full_disk_leaves_nothing_half_done(
     assert main(command) == 0
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("what", ["touched", "grown", "options", "torn", "garbled", "lost", "cut", "version"])
 def test_what_is_not_as_it_was_is_done_again(
     what: str, folder: Path, tmp_path: Path, small_tasks: None, worked: Any, monkeypatch: pytest.MonkeyPatch
@@ -401,6 +402,7 @@ def texts_of(out: Path) -> list[Any]:
     return [(row["position"], row["id"], row["text"], row["error"]) for row in written(out)]
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("seed", [1, 2])
 def test_killed_at_random_it_goes_on(seed: int, folder: Path, tmp_path: Path) -> None:
     """Each time after some more files were opened, renamed or removed, which is all it does to the disk."""
@@ -423,6 +425,7 @@ def test_killed_at_random_it_goes_on(seed: int, folder: Path, tmp_path: Path) ->
     assert not out.with_name("out.jsonl.streamagg-parts").exists()
 
 
+@pytest.mark.full
 def test_killed_with_workers_it_goes_on_and_they_end(folder: Path, tmp_path: Path) -> None:
     """Each time once some more parts are done. What is counted is what the manifest says."""
     whole, out = tmp_path / "whole.parquet", tmp_path / "out.parquet"
@@ -473,6 +476,7 @@ def refuse(*arguments: Any) -> Totals:
     raise PermissionError(13, "Permission denied", "part")
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(("does", "words"), [(die, "a worker process died"), (refuse, "Permission denied")])
 def test_a_worker_that_fails(
     does: Any, words: str, folder: Path, tmp_path: Path, small_tasks: None, monkeypatch: pytest.MonkeyPatch, capsys: Any

@@ -6,4 +6,4 @@ rest is a body as it stands (below 128) or a row of choices from which `shapes` 
 rarely get past the JSON parser. `corpus` has the bodies to begin with; what once failed is in `tests/fuzz/test_fuzz.py`.
 """
 
-TARGETS = ("framing", "reader", "accumulator", "envelope")
+TARGETS = ("framing", "reader", "accumulator", "fastpath")

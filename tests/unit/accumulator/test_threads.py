@@ -43,7 +43,7 @@ def at_once(*actions: Callable[[], None]) -> None:
 
 
 def items(name: str, count: int) -> list[Any]:
-    """A stream of several shapes: text that an envelope takes, calls, usage, fields that no type knows."""
+    """A stream of several shapes: text that the fast path takes, calls, usage, fields that no type knows."""
     texts = [chunk({"content": f"<{name}{n}>"}) for n in range(count)]
     calls = [
         chunk({"tool_calls": [{"index": 0, "id": name, "function": {"name": "f", "arguments": f"{n},"}}]})

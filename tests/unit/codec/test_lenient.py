@@ -38,7 +38,7 @@ def in_every_way(payload: str) -> tuple[ChatCompletionResponse | None, type | No
     """What a payload after four plain chunks comes to, whichever way it is read."""
     head = [sse(HEAD, done=False)] * 4
     event = b"data: " + payload.encode("utf-8", "surrogatepass") + b"\n\n"
-    wanted = pushed([*head, event], add=False)  # after an envelope was made
+    wanted = pushed([*head, event], add=False)  # after a template was made
     assert pushed([b"".join([*head, event])], add=False) == wanted
     assert (
         pushed([*(sse(chunk({"content": "a"}, vendor=n), done=False) for n in ("v",) * 4), event], add=False)[1:]

@@ -402,7 +402,7 @@ def test_padding_that_says_something_is_kept() -> None:
     assert merged(*items)["p"] == "said"
 
 
-def test_events_not_worth_an_envelope() -> None:
+def test_events_not_worth_a_template() -> None:
     many = [chunk({"content": str(n)}, **{f"k{m}": n for m in range(12)}) for n in range(40)]
     long = [chunk({"content": str(n) * 3000}) for n in range(40)]
     escaped = [json.dumps(chunk({"content": "a"})).replace('"content"', '"c\\u006fntent"')] * 40

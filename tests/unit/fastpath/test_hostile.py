@@ -16,7 +16,7 @@ from tests.support.steps import steps_of
 
 
 def test_a_long_event_costs_no_more_than_its_length() -> None:
-    """The search for an envelope's holes once held a hundred times the text."""
+    """The search for placeholders once held a hundred times the text."""
     body = sse(chunk({"content": "A" * 2_000_000}, finish="stop"))
     tracemalloc.start()
     try:
@@ -35,7 +35,7 @@ def test_names_that_occur_often_are_not_all_tried() -> None:
     assert run(250) <= 2.2 * run(130)
 
 
-def test_junk_after_an_envelope_is_read_once() -> None:
+def test_junk_after_a_template_is_read_once() -> None:
     def run(n: int) -> int:
         accumulator = Accumulator()
         accumulator.feed(sse(*[chunk({"content": "a"})] * 3, done=False))
@@ -47,10 +47,12 @@ def test_junk_after_an_envelope_is_read_once() -> None:
 DEEP = "[" * 3000 + "]" * 3000
 
 
-@pytest.mark.parametrize("hole", ['"usage":{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3%s}', '"zz":%s'])
-def test_holes_hold_nothing_deep(hole: str) -> None:
+@pytest.mark.parametrize("place", ['"usage":{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3%s}', '"zz":%s'])
+def test_placeholders_hold_nothing_deep(place: str) -> None:
     plain, deep = (
-        (hole % "", hole % f',"cost":{DEEP[2700:3300]}') if "usage" in hole else (hole % "1", hole % DEEP[2700:3300])
+        (place % "", place % f',"cost":{DEEP[2700:3300]}')
+        if "usage" in place
+        else (place % "1", place % DEEP[2700:3300])
     )
     begin = 'data: {"id":"x","choices":[{"index":0,"delta":{"content":"a"}}],'
     events = [begin + each + "}\n\n" for each in (plain, plain, plain, deep)]

@@ -23,6 +23,7 @@ from streamagg._fastpath import fastpath
 from streamagg._fastpath.fastpath import FastPath
 from tests.support import shared
 from tests.support.helpers import chunk, cut, merged, outcome, slicings, so_far, sse, strip_nulls
+from tests.support.templates import make_early
 
 COUNT = 60
 WORDS = ["a", " b", "é😀", '"q"', "\\", "\n", "", "data: x\n\n", "\u2028", "null", "}", "\x7f"]
@@ -119,17 +120,18 @@ def push(slices: list[bytes], *, fast: bool, hand_out: bool = False, **options: 
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pipeline, "FAST_PATH", Noted if fast else None)
+        make_early(patch)
         accumulator = Accumulator(**options)
-    chunks: list[ChatCompletionChunk] = []
-    if hand_out:
-        accumulator.deliver = chunks.append
-    problem: StreamAggError | None = None
-    try:
-        for piece in slices:
-            accumulator.feed(piece)
-        response: Any = accumulator.finish()
-    except StreamAggError as error:
-        problem, response = error, error.partial
+        chunks: list[ChatCompletionChunk] = []
+        if hand_out:
+            accumulator.deliver = chunks.append
+        problem: StreamAggError | None = None
+        try:
+            for piece in slices:
+                accumulator.feed(piece)
+            response: Any = accumulator.finish()
+        except StreamAggError as error:
+            problem, response = error, error.partial
     told = (type(problem), str(problem)) if problem else None
     plain = strip_nulls(response.to_dict()) if response is not None else None
     state = (accumulator.complete, accumulator.events, dict(accumulator.repairs), accumulator.view.size)

@@ -14,8 +14,8 @@ from tests.support.places import ROOT
 PACKAGE = Path(streamagg.__file__).parent
 FILES = {str(path.relative_to(PACKAGE)): path for path in sorted(PACKAGE.rglob("*.py"))}
 
-BRANCHES = (ast.If, ast.IfExp, ast.For, ast.AsyncFor, ast.While, ast.ExceptHandler, ast.match_case)
-"""A branch is an `if`, an `elif`, a conditional expression, a loop, an `except`, or a `case`."""
+BRANCHES = (ast.If, ast.For, ast.AsyncFor, ast.While, ast.ExceptHandler, ast.match_case)
+"""A branch is an `if`, an `elif`, a loop, an `except`, or a `case`."""
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef

@@ -46,7 +46,13 @@ def test_figures_are_those_that_were_measured() -> None:
     assert tables
 
 
-@pytest.mark.parametrize("number", range(len(PYTHON)))
+NUMBERS = [
+    pytest.param(number, marks=[pytest.mark.full] if "import ray" in code else []) for number, code in enumerate(PYTHON)
+]
+"""Of the blocks; a Ray cluster takes long to start."""
+
+
+@pytest.mark.parametrize("number", NUMBERS)
 def test_code_block_runs(number: int, tmp_path: Path) -> None:
     for module in re.findall(r"^(?:import|from) (\w+)", PYTHON[number], re.MULTILINE):
         if module in ENGINES:

@@ -258,6 +258,7 @@ CUTS = {
 }
 
 
+@pytest.mark.sampled(7)
 @clients
 @pytest.mark.parametrize("where", CUTS)
 async def test_cut_inside(faults: FaultServer, client: str, anyio_backend: Any, where: str) -> None:
@@ -327,6 +328,7 @@ async def test_refused(faults: FaultServer, client: str, anyio_backend: Any, sta
     assert outcome.response is None
 
 
+@pytest.mark.sampled(2)
 @clients
 @unfinished
 async def test_open_after_done(faults: FaultServer, client: str, anyio_backend: Any) -> None:

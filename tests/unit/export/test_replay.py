@@ -108,6 +108,7 @@ def test_every_streams_response_comes_back(chunks: list[Any]) -> None:
         assert again.snapshot() == response
 
 
+@pytest.mark.sampled(10)
 @shared.needs_shared
 @pytest.mark.parametrize("row", shared.MANIFEST, ids=shared.ids(shared.MANIFEST))
 def test_every_recording_comes_back(row: dict[str, Any]) -> None:

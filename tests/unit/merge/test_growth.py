@@ -42,7 +42,7 @@ TRAPS: dict[str, tuple[Callable[[int], list[Any]], dict[str, Any]]] = {
 }  # fmt: skip
 
 
-@pytest.mark.sampled(5)
+@pytest.mark.sampled(11)
 @pytest.mark.skipif(sys.gettrace() is not None, reason="counts steps with the hook that a tracer has taken")
 @pytest.mark.parametrize("way", ["feed", "add"])
 @pytest.mark.parametrize("trap", TRAPS)

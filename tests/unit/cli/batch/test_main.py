@@ -77,6 +77,7 @@ def run(*arguments: object) -> tuple[int, str, str]:
     return done.returncode, done.stdout, done.stderr
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("jobs", [1, 2])
 @pytest.mark.parametrize("name", ["out.parquet", "out.jsonl"])
 def test_a_row_for_each_recording(

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import Any
 
 from streamagg import (
+    Accumulator,
     ChatCompletionChunk,
     ChatCompletionResponse,
-    Limits,
+    ProviderError,
 )
-from streamagg._apis.openai_chat import Reader
 
 
 def texts_of(chunks: list[Any]) -> list[Any]:
@@ -19,12 +20,18 @@ def texts_of(chunks: list[Any]) -> list[Any]:
 
 def structs_of(chunks: list[Any]) -> list[Any]:
     """The chunks as the stream wrappers yield them."""
-    reader = Reader(lambda kind: None, Limits())
-    structs = [reader.read(text) for text in texts_of(chunks)]
-    return [
-        struct if isinstance(struct, ChatCompletionChunk) else chunk
-        for struct, chunk in zip(structs, chunks, strict=True)
-    ]
+    return [struct_of(chunk) for chunk in chunks]
+
+
+def struct_of(chunk: Any) -> Any:
+    """The struct of a chunk. A payload that is no chunk, or has half a surrogate pair, stays as it is."""
+    given: list[ChatCompletionChunk] = []
+    accumulator = Accumulator()
+    accumulator.deliver = given.append
+    with suppress(ProviderError):  # an error beside choices comes after its chunk
+        accumulator.add(json.dumps(chunk))
+    has_half = any("\ud800" <= character <= "\udfff" for character in json.dumps(chunk, ensure_ascii=False))
+    return given[0] if given and not has_half else chunk
 
 
 TOKENS = [{"token": token, "logprob": -0.5} for token in ("Hel", "lo", ", ", "world", "!")]

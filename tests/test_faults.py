@@ -30,7 +30,7 @@ from streamagg import (
     StreamAggError,
     stream,
 )
-from streamagg._drivers.driver import Session
+from streamagg._drivers.driver import Driver
 
 from .effort import some
 from .faults import CHUNKED, FaultServer, Then, fault_server, framed, head, sized
@@ -149,13 +149,18 @@ class Outcome(NamedTuple):
 @pytest.fixture
 def faults(monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultServer]:
     """A server; what the client gives of an answer is noted."""
-    original = Session.take
+    original = Driver.begin
 
-    def take(self: Any, item: bytes) -> bool:
-        self.given = [*getattr(self, "given", ()), item]
-        return original(self, item)
+    def begin(self: Any, *args: Any) -> Any:
+        take, self.given = original(self, *args), []
 
-    monkeypatch.setattr(Session, "take", take)
+        def take_noted(item: bytes) -> bool:
+            self.given.append(item)
+            return take(item)
+
+        return take_noted
+
+    monkeypatch.setattr(Driver, "begin", begin)
     with fault_server() as server:
         yield server
 
@@ -203,7 +208,7 @@ async def read(response: Any, **options: Any) -> Outcome:
         assert error.partial == snapshot
     elif error is None:
         assert whole == snapshot
-    given = b"".join(getattr(chunks._session, "given", ()))
+    given = b"".join(getattr(chunks._driver, "given", ()))
     return Outcome(None if snapshot is None else snapshot.to_dict(), error, given, dict(chunks.repairs))
 
 

@@ -38,12 +38,12 @@ def timed(items: list[Any]) -> Timing:
         try:
             accumulator.feed(item) if isinstance(item, (bytes, str)) else accumulator.add(item)
         except StreamAggError:
-            clock.read(accumulator)
+            clock.read(accumulator.view)
             return clock.timing
-        clock.read(accumulator)
+        clock.read(accumulator.view)
     with suppress(StreamAggError):
         accumulator.finish()
-    clock.read(accumulator)
+    clock.read(accumulator.view)
     return clock.timing
 
 
@@ -135,7 +135,7 @@ def test_one_look_at_the_clock_for_each_item() -> None:
     assert looks == 1
     for n in range(100):
         accumulator.add(chunk({"content": str(n)}))
-        times.read(accumulator)
+        times.read(accumulator.view)
         assert times.timing == times.timing
     assert looks == 101
 
@@ -145,9 +145,9 @@ def test_without_a_start_time_runs_from_the_first_item() -> None:
     accumulator.at_once()
     assert clock.timing == Timing()
     accumulator.feed(b": hi\n\n")
-    clock.read(accumulator)
+    clock.read(accumulator.view)
     accumulator.add(chunk({"content": "a"}))
-    clock.read(accumulator)
+    clock.read(accumulator.view)
     assert clock.timing == Timing(first_byte=0, first_chunk=1, first_text=1, last_text=1, last_chunk=1)
 
 

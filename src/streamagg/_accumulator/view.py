@@ -30,6 +30,12 @@ class StreamView:
         return count
 
     @property
+    def began(self) -> bool:
+        """Whether a chunk was merged."""
+        began: bool = self._accumulator._merger.began
+        return began
+
+    @property
     def text_length(self) -> int:
         """Characters of text of the choice that came first."""
         state = self._first()

@@ -10,7 +10,7 @@ from .._limits import Limits
 from .._merge.usage import UsageMode
 from .._types.completion import ChatCompletionResponse
 from .accumulate import accumulate
-from .driver import DEFAULT_LIMITS, IncompleteMode, Session
+from .driver import DEFAULT_LIMITS, Driver, IncompleteMode
 
 
 async def accumulate_all(
@@ -35,7 +35,8 @@ async def accumulate_all(
 
     if limit < 1:
         raise ValueError(f"limit must be 1 or more, not {limit!r}")
-    Session(usage, strict, limits, incomplete, idle_timeout)  # a wrong option is raised, once
+    # A wrong option is raised at once, not put in the place of each source.
+    Driver(usage, strict, limits, incomplete, idle_timeout)
     results: list[ChatCompletionResponse | Exception] = []
     free = anyio.Semaphore(limit)
     failure: Exception | None = None
@@ -67,8 +68,10 @@ async def accumulate_all(
 
 async def _read(source: Any, **options: Any) -> ChatCompletionResponse:
     """Open a source where it is still to be opened, accumulate it, and close what was opened here."""
+    # An HTTP response is a context manager too, and is open already.
     opens = hasattr(source, "__aenter__") and not hasattr(source, "__aiter__") and not hasattr(source, "content")
-    if callable(source) and not opens:  # context managers made by contextlib are callable too
+    # Context managers made by contextlib are callable too.
+    if callable(source) and not opens:
         source, opens = source(), True
     if hasattr(source, "__await__"):
         source, opens = await source, True
@@ -80,6 +83,7 @@ async def _read(source: Any, **options: Any) -> ChatCompletionResponse:
     try:
         return await accumulate(source, **options)
     finally:
-        response = getattr(source, "http_response", source)  # openai: with_raw_response
+        # openai's `with_raw_response` keeps the response that is to be closed.
+        response = getattr(source, "http_response", source)
         if hasattr(response, "aclose"):
             await response.aclose()

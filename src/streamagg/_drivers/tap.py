@@ -1,11 +1,13 @@
 """`tap`, async and sync: a source's items pass through untouched, and are read on the way.
 
-Nothing that reading runs into is raised where the items pass: it is kept for `.error`.
+1. Each item is read before it is handed out, and handed out whatever comes of that.
+2. No error of reading is raised where the items pass: it is kept for `.error`, and ends the reading alone.
+3. Each exception of the source passes.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
 from .._errors import DecodeError, IdleTimeoutError, StreamAggError
@@ -14,20 +16,17 @@ from .._merge.usage import UsageMode
 from .._sources.items import AsyncItems, SyncItems
 from .._types.completion import ChatCompletionResponse
 from .._types.usage import CompletionUsage
-from .driver import DEFAULT_LIMITS, IncompleteMode, Session
-from .timing import StreamClock, Timing
+from .driver import DEFAULT_LIMITS, Driver, IncompleteMode
+from .stream_base import StreamBase
 
 
-class _Tapped:
-    """The face that both taps share."""
+class _Tap(StreamBase):
+    """A tap but for its loop."""
 
-    def __init__(self, source: Any, session: Session) -> None:
-        self._source = source
-        self._session = session
-        session.accumulator.at_once()
-        self._clock = StreamClock()
-        self._error: StreamAggError | None = None
-        self._ended = False
+    def __init__(self, source: Any, driver: Driver) -> None:
+        super().__init__(source, driver)
+        driver.accumulator.at_once()
+        self._stopped = False  # items pass unread: `[DONE]` or an error came
 
     @property
     def error(self) -> StreamAggError | None:
@@ -37,32 +36,18 @@ class _Tapped:
     @property
     def complete(self) -> bool:
         """Whether the stream, if it ended here, would be complete."""
-        return self._error is None and self._session.accumulator.complete
+        return self._error is None and self._driver.accumulator.complete
 
     @property
     def done(self) -> bool:
         """Whether `[DONE]` came: what follows it passes, but is not read."""
-        return self._session.accumulator._done
-
-    @property
-    def repairs(self) -> Mapping[str, int]:
-        """What was odd about the stream so far: how often each kind of `REPAIRS` was needed."""
-        return self._session.accumulator.repairs
-
-    @property
-    def timing(self) -> Timing:
-        """When what has come so far arrived, in seconds since the tap was entered or first read."""
-        return self._clock.timing
+        return self._driver.accumulator.done
 
     @property
     def usage(self) -> CompletionUsage | None:
         """The usage so far, None before the first report. Taken from a snapshot."""
         snapshot = self.snapshot()
         return None if snapshot is None else snapshot.usage
-
-    def snapshot(self) -> ChatCompletionResponse | None:
-        """The response so far, which nothing that follows changes; None before the first chunk."""
-        return self._session.accumulator.snapshot()
 
     def response(self) -> ChatCompletionResponse:
         """The response, once the tap has ended or was closed; raises `error` where there is one.
@@ -73,41 +58,46 @@ class _Tapped:
             raise RuntimeError("the tap has not ended yet: close it, or take its snapshot()")
         if self._error is not None:
             raise self._error
-        return self._session.result()
+        return self._driver.result()
 
-    def _take(self, item: Any) -> None:
-        """Read one item. It goes out whatever comes of that."""
-        if self._error is not None or self.done:
-            self._session.sign_of_life()
+    def _read(self, item: Any) -> None:
+        """Read one item."""
+        if self._stopped:
+            self._driver.restart_idle_time()
             return
         try:
-            self._session.take(item)
-        except StreamAggError as error:
-            self._error = error
-        except Exception as error:  # of an object's own attributes
-            events = self._session.accumulator.events
-            self._error = DecodeError(f"reading it raised {type(error).__name__}", event=events)
-            self._error.__cause__ = error
-            self._error.partial = self.snapshot()
-        self._clock.read(self._session.accumulator)
+            self._stopped = self._take(item)
+        except Exception as error:
+            self._stopped = True
+            self._error = self._error_of(error)
+
+    def _error_of(self, error: Exception) -> StreamAggError:
+        if isinstance(error, StreamAggError):
+            return error
+        # A property of an object that a client made has raised.
+        events = self._driver.accumulator.events
+        failed = DecodeError(f"reading it raised {type(error).__name__}", event=events)
+        failed.__cause__ = error
+        failed.partial = self.snapshot()
+        return failed
 
     def _end(self, why: BaseException | None = None) -> None:
-        """Nothing more comes: find out what there is, and what is missing."""
+        """No more items come: find out whether the stream is whole."""
         if not self._ended:
             self._ended = True
             try:
                 if self._error is None:
-                    self._session.result()
+                    self._driver.result()
             except StreamAggError as error:
                 self._error = why if isinstance(why, IdleTimeoutError) else error
-            if self._clock.timing.first_byte is not None:  # the end may have brought a last chunk
-                self._clock.read(self._session.accumulator)
+            self._clock.end(self._driver.accumulator.view)
 
 
-class ChatCompletionTap(_Tapped, AsyncIterator[Any]):
+class ChatCompletionTap(_Tap, AsyncIterator[Any]):
     """The items of a source, as they are, and the response that they came to; made by `tap`."""
 
     _items: AsyncItems | None = None
+    _next: Callable[[], Awaitable[Any]] | None = None
 
     async def __aenter__(self) -> ChatCompletionTap:
         self._clock.start()
@@ -126,23 +116,27 @@ class ChatCompletionTap(_Tapped, AsyncIterator[Any]):
         if self._ended:
             raise StopAsyncIteration
         try:
-            if self._items is None:
-                self._clock.start()
-                self._items = self._session.open(AsyncItems(self._source))
-                self._next = self._session.reader(self._items)
-            item = await self._next()
-        except BaseException as error:  # whatever ends the source, cancellation too: it passes on below
+            item = await (self._next or self._begin())()
+        # The end of the source, its error, or a cancellation: it passes once all is closed.
+        except BaseException as error:
             self._end(error)
             await self.aclose()
             raise
-        self._take(item)
+        self._read(item)
         return item
 
+    def _begin(self) -> Callable[[], Awaitable[Any]]:
+        self._items = items = AsyncItems(self._source)
+        self._take = self._driver.begin(items.body, self._clock)
+        self._next = self._driver.reader(items)
+        return self._next
 
-class SyncChatCompletionTap(_Tapped, Iterator[Any]):
+
+class SyncChatCompletionTap(_Tap, Iterator[Any]):
     """The items of a blocking source, as they are, and the response; made by `tap_sync`."""
 
     _items: SyncItems | None = None
+    _next: Callable[[], Any] | None = None
 
     def __enter__(self) -> SyncChatCompletionTap:
         self._clock.start()
@@ -161,17 +155,20 @@ class SyncChatCompletionTap(_Tapped, Iterator[Any]):
         if self._ended:
             raise StopIteration
         try:
-            if self._items is None:
-                self._clock.start()
-                self._items = self._session.open(SyncItems(self._source))
-                self._next = self._session.reader_sync(self._items)
-            item = self._next()
-        except BaseException as error:  # whatever ends the source, cancellation too: it passes on below
+            item = (self._next or self._begin())()
+        # As in `__anext__`.
+        except BaseException as error:
             self._end(error)
             self.close()
             raise
-        self._take(item)
+        self._read(item)
         return item
+
+    def _begin(self) -> Callable[[], Any]:
+        self._items = items = SyncItems(self._source)
+        self._take = self._driver.begin(items.body, self._clock)
+        self._next = self._driver.reader_sync(items)
+        return self._next
 
 
 def tap(
@@ -192,7 +189,7 @@ def tap(
     raises, a `TypeError` for what cannot be read, and `IdleTimeoutError`: `idle_timeout` counts from the
     last data event, and once the reading is over from the last slice.
     """
-    return ChatCompletionTap(source, Session(usage, strict, limits, incomplete, idle_timeout))
+    return ChatCompletionTap(source, Driver(usage, strict, limits, incomplete, idle_timeout))
 
 
 def tap_sync(
@@ -205,4 +202,4 @@ def tap_sync(
     idle_timeout: float | None = None,
 ) -> SyncChatCompletionTap:
     """`tap` for blocking sources: `with tap_sync(source) as body`, then `for data in body`."""
-    return SyncChatCompletionTap(source, Session(usage, strict, limits, incomplete, idle_timeout))
+    return SyncChatCompletionTap(source, Driver(usage, strict, limits, incomplete, idle_timeout))

@@ -70,7 +70,7 @@ def accumulate_sync(
         return source.response()
     driver = Driver(usage, strict, limits, incomplete, idle_timeout)
     items = SyncItems(source)
-    take, next_item = driver.begin(items.body), driver.reader_sync(items)
+    take, next_item = driver.begin(items.body), driver.reader(items)
     try:
         while not take(next_item()):
             pass

@@ -5,14 +5,14 @@
    error. The accumulator of such a body stays empty.
 3. `begin` returns the function that takes an item. It returns whether reading should stop, and raises a
    `StreamAggError`, or the exception of an object's own attributes.
-4. `reader` and `reader_sync` return the function that gives the next item. It raises as `next` of the items does, and
+4. `reader` returns the function that gives the next item. It raises as `next` of the items does, and
    `IdleTimeoutError`.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from functools import partial
 from typing import Any, Literal, Protocol
 
@@ -112,9 +112,13 @@ class Driver:
                 return error.partial
             raise
 
-    def reader(self, items: AsyncItems) -> Callable[[], Awaitable[Any]]:
-        """The function that gives the next item, in time."""
-        return items.next if self._idle_timeout is None else partial(self._next_in_time, items)
+    def reader(self, items: AsyncItems | SyncItems) -> Callable[[], Any]:
+        """The function that gives the next item, in time; for `AsyncItems` it must be awaited."""
+        if self._idle_timeout is None:
+            return items.next
+        if isinstance(items, AsyncItems):
+            return partial(self._next_in_time, items)
+        return partial(self._next_in_time_sync, items)
 
     async def _next_in_time(self, items: AsyncItems) -> Any:
         """The next item, or `IdleTimeoutError` once no data event came for `idle_timeout` seconds."""
@@ -128,11 +132,8 @@ class Driver:
                 return await items.next()
         raise self._idle_error()
 
-    def reader_sync(self, items: SyncItems) -> Callable[[], Any]:
-        """As `reader`. A blocking read cannot be cut short, and the time is checked before each one."""
-        return items.next if self._idle_timeout is None else partial(self._next_in_time_sync, items)
-
     def _next_in_time_sync(self, items: SyncItems) -> Any:
+        """The same. A blocking read cannot be cut short: the time is checked before each one."""
         now = time.monotonic()
         if now >= self._deadline_at(now):
             raise self._idle_error()

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from .._errors import StreamAggError
+from .._sources.items import AsyncItems, SyncItems
 from .._types.completion import ChatCompletionResponse
 from .driver import Driver
 from .timing import StreamClock, Timing
@@ -15,7 +16,7 @@ class StreamBase:
     """One source that is read item by item, and the state of its stream."""
 
     _take: Callable[[Any], bool]
-    """Takes an item, see `Driver.begin`; there is none before reading begins."""
+    """Takes an item, see `Driver.begin`. Set once reading begins."""
 
     def __init__(self, source: Any, driver: Driver) -> None:
         self._source = source
@@ -23,6 +24,10 @@ class StreamBase:
         self._clock = StreamClock()
         self._error: StreamAggError | None = None
         self._ended = False
+        self._items: Any = None
+        """The source's `AsyncItems` or `SyncItems`, while they are open."""
+        self._next: Callable[[], Any] | None = None
+        """Gives the next item, see `Driver.reader`. Set once reading begins."""
 
     @property
     def repairs(self) -> Mapping[str, int]:
@@ -40,3 +45,10 @@ class StreamBase:
         Readable at any time, also after an error or a cancellation.
         """
         return self._driver.accumulator.snapshot()
+
+    def _begin(self, items: AsyncItems | SyncItems) -> Callable[[], Any]:
+        """Reading begins. Returns `_next`."""
+        self._items = items
+        self._take = self._driver.begin(items.body, self._clock)
+        self._next = self._driver.reader(items)
+        return self._next

@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 from .._errors import DecodeError, IdleTimeoutError, StreamAggError
@@ -96,9 +96,6 @@ class _Tap(StreamBase):
 class ChatCompletionTap(_Tap, AsyncIterator[Any]):
     """The items of a source, as they are, and the response that they came to; made by `tap`."""
 
-    _items: AsyncItems | None = None
-    _next: Callable[[], Awaitable[Any]] | None = None
-
     async def __aenter__(self) -> ChatCompletionTap:
         self._clock.start()
         return self
@@ -116,7 +113,7 @@ class ChatCompletionTap(_Tap, AsyncIterator[Any]):
         if self._ended:
             raise StopAsyncIteration
         try:
-            item = await (self._next or self._begin())()
+            item = await (self._next or self._begin(AsyncItems(self._source)))()
         # The end of the source, its error, or a cancellation: it passes once all is closed.
         except BaseException as error:
             self._end(error)
@@ -125,18 +122,9 @@ class ChatCompletionTap(_Tap, AsyncIterator[Any]):
         self._read(item)
         return item
 
-    def _begin(self) -> Callable[[], Awaitable[Any]]:
-        self._items = items = AsyncItems(self._source)
-        self._take = self._driver.begin(items.body, self._clock)
-        self._next = self._driver.reader(items)
-        return self._next
-
 
 class SyncChatCompletionTap(_Tap, Iterator[Any]):
     """The items of a blocking source, as they are, and the response; made by `tap_sync`."""
-
-    _items: SyncItems | None = None
-    _next: Callable[[], Any] | None = None
 
     def __enter__(self) -> SyncChatCompletionTap:
         self._clock.start()
@@ -155,7 +143,7 @@ class SyncChatCompletionTap(_Tap, Iterator[Any]):
         if self._ended:
             raise StopIteration
         try:
-            item = (self._next or self._begin())()
+            item = (self._next or self._begin(SyncItems(self._source)))()
         # As in `__anext__`.
         except BaseException as error:
             self._end(error)
@@ -163,12 +151,6 @@ class SyncChatCompletionTap(_Tap, Iterator[Any]):
             raise
         self._read(item)
         return item
-
-    def _begin(self) -> Callable[[], Any]:
-        self._items = items = SyncItems(self._source)
-        self._take = self._driver.begin(items.body, self._clock)
-        self._next = self._driver.reader_sync(items)
-        return self._next
 
 
 def tap(

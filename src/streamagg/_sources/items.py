@@ -23,7 +23,12 @@ from .files import AsyncPathReads, AsyncReads, file_reads, file_reads_sync, path
 from .http import HTTPBody, body_of
 
 _LINGER = 0.1
-"""Seconds that the end of an HTTP body is awaited after `[DONE]`. See `AsyncItems.linger`."""
+"""Seconds that the end of an HTTP body is awaited after `[DONE]`. See `AsyncItems.linger`.
+
+Measured with uvicorn on the same machine, 300 requests each: the end came within 0.2 ms (median) and 13 ms (longest,
+with httpx), 0.13 ms (longest, with aiohttp). Over a network it may come a packet later. With half of it, a connection
+whose end takes 50 to 100 ms is closed, and the next request pays for a new one. Twice as much delays each response of a
+server that never ends the body by as long."""
 
 
 class AsyncItems:

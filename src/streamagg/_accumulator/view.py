@@ -29,11 +29,11 @@ class StreamView:
         count: int = self._accumulator._count - self._accumulator._passed
         return count
 
-    @property
-    def began(self) -> bool:
-        """Whether a chunk was merged."""
-        began: bool = self._accumulator._merger.began
-        return began
+    def progress(self) -> tuple[int, int, bool]:
+        """`chunks`, `text_length` and `has_reasoning` at once; (0, 0, False) before the first chunk."""
+        if not self._accumulator._merger.began:
+            return 0, 0, False
+        return self.chunks, self.text_length, self.has_reasoning
 
     @property
     def text_length(self) -> int:

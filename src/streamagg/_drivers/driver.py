@@ -30,6 +30,9 @@ IncompleteMode = Literal["raise", "return"]
 
 DEFAULT_LIMITS = Limits()
 
+_SLICES = (bytes, str, bytearray, memoryview)
+"""The types of slices of a body. Any other item is a chunk."""
+
 
 class Sink(Protocol):
     """Takes a stream: an `Accumulator`, or an `ErrorBody`."""
@@ -80,7 +83,7 @@ class Driver:
         if clock is None:
 
             def take(item: Any) -> bool:
-                feed(item) if _is_slice(item) else add(item)
+                feed(item) if type(item) is bytes or isinstance(item, _SLICES) else add(item)
                 return sink.done
 
             return take
@@ -89,7 +92,7 @@ class Driver:
 
         def take_timed(item: Any) -> bool:
             try:
-                feed(item) if type(item) is bytes or _is_slice(item) else add(item)
+                feed(item) if type(item) is bytes or isinstance(item, _SLICES) else add(item)
             finally:
                 read_clock(view)
             return sink.done
@@ -139,9 +142,13 @@ class Driver:
             raise self._idle_error()
         return items.next()
 
-    def restart_idle_time(self) -> None:
-        """Any item counts as a sign of life where items are no longer read, only passed on."""
+    def pass_unread(self, item: Any) -> bool:
+        """Takes an item in the place of the function that `begin` returned, once reading has ended.
+
+        Any item restarts the idle time then: no event is counted any more.
+        """
         self._events = -1
+        return False
 
     def _deadline_at(self, now: float) -> float:
         """When the time is up: it runs from the last data event."""
@@ -154,8 +161,3 @@ class Driver:
         error = IdleTimeoutError(self._idle_timeout or 0)
         error.partial = self.accumulator.snapshot()
         return error
-
-
-def _is_slice(item: Any) -> bool:
-    """Whether an item is a slice of a body, not a chunk."""
-    return isinstance(item, (bytes, str, bytearray, memoryview))

@@ -15,8 +15,8 @@ from .._sources.http import HTTPBody
 
 _MOST_BYTES = 2**20
 """Bytes after which reading stops, because a server might send without end. The longest of 18 recorded error bodies has
-792 bytes, and a page of HTML a few hundred times as many. Half of it cuts none of these; much less could cut a page, whose
-error would then lack its end."""
+792 bytes, and a page of HTML a few hundred times as many. Half of it cuts none of these; much less could cut a page,
+whose error would then lack its end."""
 
 
 class ErrorBody:

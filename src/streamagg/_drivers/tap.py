@@ -26,7 +26,6 @@ class _Tap(StreamBase):
     def __init__(self, source: Any, driver: Driver) -> None:
         super().__init__(source, driver)
         driver.accumulator.at_once()
-        self._stopped = False  # items pass unread: `[DONE]` or an error came
 
     @property
     def error(self) -> StreamAggError | None:
@@ -60,26 +59,16 @@ class _Tap(StreamBase):
             raise self._error
         return self._driver.result()
 
-    def _read(self, item: Any) -> None:
-        """Read one item."""
-        if self._stopped:
-            self._driver.restart_idle_time()
+    def _stop(self, error: Exception | None = None) -> None:
+        """Reading has ended, by `[DONE]` or by an error: the items that follow pass unread."""
+        self._take = self._driver.pass_unread
+        if error is None or isinstance(error, StreamAggError):
+            self._error = error
             return
-        try:
-            self._stopped = self._take(item)
-        except Exception as error:
-            self._stopped = True
-            self._error = self._error_of(error)
-
-    def _error_of(self, error: Exception) -> StreamAggError:
-        if isinstance(error, StreamAggError):
-            return error
         # A property of an object that a client made has raised.
-        events = self._driver.accumulator.events
-        failed = DecodeError(f"reading it raised {type(error).__name__}", event=events)
-        failed.__cause__ = error
-        failed.partial = self.snapshot()
-        return failed
+        self._error = DecodeError(f"reading it raised {type(error).__name__}", event=self._driver.accumulator.events)
+        self._error.__cause__ = error
+        self._error.partial = self.snapshot()
 
     def _end(self, why: BaseException | None = None) -> None:
         """No more items come: find out whether the stream is whole."""
@@ -119,7 +108,11 @@ class ChatCompletionTap(_Tap, AsyncIterator[Any]):
             self._end(error)
             await self.aclose()
             raise
-        self._read(item)
+        try:
+            if self._take(item):
+                self._stop()
+        except Exception as error:  # kept for `.error`
+            self._stop(error)
         return item
 
 
@@ -149,7 +142,11 @@ class SyncChatCompletionTap(_Tap, Iterator[Any]):
             self._end(error)
             self.close()
             raise
-        self._read(item)
+        try:
+            if self._take(item):
+                self._stop()
+        except Exception as error:  # kept for `.error`
+            self._stop(error)
         return item
 
 

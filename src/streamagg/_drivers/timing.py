@@ -1,7 +1,7 @@
 """When the parts of a stream arrived. The clock is read here and in the drivers, in no lower package.
 
 A driver calls `clock.start()` when reading begins, `clock.read(view)` once after each item, and `clock.end(view)` once
-at the end; `clock.timing` may be asked for at any time. A read looks once at the clock, and at the counts of the view.
+at the end; `clock.timing` may be asked for at any time. A read looks once at the clock and once at the view.
 """
 
 from __future__ import annotations
@@ -59,19 +59,15 @@ class StreamClock:
         if self._first_byte is None:
             self._first_byte = now
             self._began = now if self._began is None else self._began
-        chunks = view.chunks
+        chunks, length, has_reasoning = view.progress()
         if chunks == self._chunks:
             return
-        if self._first_chunk is None:
-            # An error alone is no chunk, and counts from the first chunk on.
-            if not view.began:
-                return
-            self._first_chunk = now
         self._chunks = chunks
         self._last_chunk = now
-        if self._first_reasoning is None and view.has_reasoning:
+        if self._first_chunk is None:
+            self._first_chunk = now
+        if has_reasoning and self._first_reasoning is None:
             self._first_reasoning = now
-        length = view.text_length
         if length != self._length:
             self._length = length
             self._last_text = now

@@ -25,11 +25,11 @@ async def accumulate_all(
 ) -> list[ChatCompletionResponse | Exception]:
     """Accumulate many sources, at most `limit` at a time; the results are in the order of the sources.
 
-    In the place of a source that failed stands the error, not raised: a `StreamAggError`, or whatever
-    the source raised. A source may also be what opens one: an awaitable (a client's call), an async
+    In the place of a source that failed stands the error, not raised: a `StreamAggError`, or the
+    exception of the source. A source may also be what opens one: an awaitable (a client's call), an async
     context manager (`client.stream(...)`), or a function of no arguments that returns a source or one of
     these. It is opened when its turn comes, and what it opened is closed. `sources` is iterated as places
-    become free; what it raises itself cancels those that run, and is raised. Options as `accumulate`.
+    become free; an exception of `sources` itself cancels the reading, and is raised. Options as `accumulate`.
     """
     import anyio
 

@@ -1,4 +1,4 @@
-"""The body of an HTTP status that is an error. It is read out, and raised as a `ProviderError`.
+"""The body of a response whose HTTP status is an error. It is read out, and raised as a `ProviderError`.
 
 Of such a body no chunk is merged: servers send JSON, an event stream with an error, a page of HTML, or nothing at all.
 """

@@ -1,4 +1,4 @@
-"""What `stream` and `tap` share: a source, its driver, the state of the stream so far, and its times."""
+"""The base of `stream` and `tap`: a source, its driver, the state of its stream, and the times of its parts."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ class StreamBase:
 
     @property
     def repairs(self) -> Mapping[str, int]:
-        """What was odd about the stream so far: how often each kind of `REPAIRS` was needed."""
+        """How often each kind of `REPAIRS` was needed so far."""
         return self._driver.accumulator.repairs
 
     @property
     def timing(self) -> Timing:
-        """When what has come so far arrived, in seconds since it was entered or first read."""
+        """The times at which the parts so far arrived, in seconds since this was entered or first read."""
         return self._clock.timing
 
     def snapshot(self) -> ChatCompletionResponse | None:

@@ -1,6 +1,6 @@
 """`tap`, async and sync: a source's items pass through untouched, and are read on the way.
 
-1. Each item is read before it is handed out, and handed out whatever comes of that.
+1. Each item is read before it is handed out. It is handed out even where reading fails.
 2. No error of reading is raised where the items pass: it is kept for `.error`, and ends the reading alone.
 3. Each exception of the source passes.
 """
@@ -29,7 +29,7 @@ class _Tap(StreamBase):
 
     @property
     def error(self) -> StreamAggError | None:
-        """What reading ran into so far; after the end also what is missing: what `response` raises."""
+        """The error of reading so far; after the end also that of a stream which is not whole. `response` raises it."""
         return self._error
 
     @property
@@ -39,7 +39,7 @@ class _Tap(StreamBase):
 
     @property
     def done(self) -> bool:
-        """Whether `[DONE]` came: what follows it passes, but is not read."""
+        """Whether `[DONE]` came: the items after it pass, but are not read."""
         return self._driver.accumulator.done
 
     @property

@@ -15,14 +15,14 @@ from .._accumulator.view import StreamView
 
 
 class Timing(Struct, frozen=True, kw_only=True):
-    """When the parts of a stream arrived, in seconds since its reading began; None for what never came.
+    """When the parts of a stream arrived, in seconds since its reading began; None for a part that never came.
 
     A part has the time at which the slice or chunk that brought it was read. Text and reasoning are
     those of the choice that came first.
     """
 
     first_byte: float | None = None
-    """The first slice or chunk, whatever was in it."""
+    """The first slice or chunk, with or without content."""
     first_chunk: float | None = None
     first_reasoning: float | None = None
     first_text: float | None = None
@@ -34,7 +34,7 @@ class Timing(Struct, frozen=True, kw_only=True):
 
 
 class StreamClock:
-    """Takes the times of one stream. `clock`: seconds that only grow."""
+    """Takes the times of one stream. `clock` gives seconds that only grow."""
 
     def __init__(self, clock: Callable[[], float] = perf_counter) -> None:
         self._clock = clock

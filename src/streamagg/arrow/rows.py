@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import msgspec
-
 try:
     import pyarrow as pa
 except ImportError as _error:
@@ -72,7 +70,7 @@ def row_of(
         None if error is None else type(error).__name__,
         None if error is None else str(error),
         list(repairs.items()),
-        None if response is None else msgspec.json.encode(response.to_dict()),
+        None if response is None else response.to_json(),
     )
 
 

@@ -50,8 +50,8 @@ class PartialJSON(Struct, frozen=True):
     complete: bool
     """Whether the text is one whole JSON value."""
     growing: tuple[str | int, ...] = ()
-    """The keys and positions that lead to the value that is being written or comes next. It and the values around it are
-    unfinished, all others are finished. Empty for the outermost value, and where `complete`."""
+    """The keys and positions that lead to the value that is being written or comes next. It and the values around it
+    are unfinished, all others are finished. Empty for the outermost value, and where `complete`."""
 
     def finished(self, *path: str | int) -> bool:
         """Whether the value at these keys and positions exists and later text cannot change it."""

@@ -90,14 +90,7 @@ def _message(message: Plain, logprobs: Plain | None, piece: int) -> Iterator[Pla
     yield first
     if "reasoning_details" in message:
         yield {"delta": {"reasoning_details": message.pop("reasoning_details")}}
-    for names in _TEXTS:
-        texts = {name: message.pop(name) for name in names if isinstance(message.get(name), str)}
-        pieces = [_pieces(text, tokens.get(name, []), piece) for name, text in texts.items()]
-        for row in zip_longest(*pieces):
-            present = {name: part for name, part in zip(texts, row, strict=True) if part is not None}
-            entries = {name: listed for name, (_, listed) in present.items() if listed}
-            delta = {name: text for name, (text, _) in present.items()}
-            yield {"delta": delta, "logprobs": entries} if entries else {"delta": delta}
+    yield from _texts(message, tokens, piece)
     if "content" in message:
         parts = [small for part in message.pop("content") for small in _parts(part, piece)]
         yield from ({"delta": {"content": [part]}} for part in parts)
@@ -113,6 +106,18 @@ def _message(message: Plain, logprobs: Plain | None, piece: int) -> Iterator[Pla
         yield from ({"delta": {"audio": part}} for part in _split_text(message.pop("audio"), "transcript", piece))
     if message:
         yield {"delta": message}
+
+
+def _texts(message: Plain, tokens: dict[str, list[Plain]], piece: int) -> Iterator[Plain]:
+    """The deltas of a message's texts; `tokens` has the logprobs of each text."""
+    for names in _TEXTS:
+        texts = {name: message.pop(name) for name in names if isinstance(message.get(name), str)}
+        pieces = [_pieces(text, tokens.get(name, []), piece) for name, text in texts.items()]
+        for row in zip_longest(*pieces):
+            present = {name: part for name, part in zip(texts, row, strict=True) if part is not None}
+            entries = {name: listed for name, (_, listed) in present.items() if listed}
+            delta = {name: text for name, (text, _) in present.items()}
+            yield {"delta": delta, "logprobs": entries} if entries else {"delta": delta}
 
 
 def _call(call: Plain, piece: int) -> Iterator[Plain]:

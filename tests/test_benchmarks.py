@@ -18,8 +18,8 @@ ROOT = Path(__file__).parents[1]
 if not (ROOT / "benchmarks").is_dir():
     pytest.skip("needs the benchmarks beside the tests", allow_module_level=True)
 
-inputs = pytest.importorskip("benchmarks.inputs")
-reads = pytest.importorskip("benchmarks.reads")
+inputs = pytest.importorskip("benchmarks.streams.generated")
+reads = pytest.importorskip("benchmarks.streams.reads")
 
 
 @pytest.mark.parametrize("name", inputs.KINDS)
@@ -44,16 +44,16 @@ def test_the_same_seed_gives_the_same_stream(name: str) -> None:
 
 def test_recordings_have_the_known_answers() -> None:
     pa = pytest.importorskip("pyarrow", reason="needs the extra `arrow`")
-    from benchmarks import recordings
+    from benchmarks.streams import batch_mix
     from streamagg.arrow import aggregate
 
-    made, choice = recordings.templates(), recordings.chosen(1200)
+    made, choice = batch_mix.templates(), batch_mix.chosen(1200)
     assert len({made[number].error for number in choice}) == 3
-    bodies = recordings.bodies(range(1200), made, choice)
-    assert bodies[:50] == recordings.bodies(range(50), recordings.templates(), recordings.chosen(50))
+    bodies = batch_mix.bodies(range(1200), made, choice)
+    assert bodies[:50] == batch_mix.bodies(range(50), batch_mix.templates(), batch_mix.chosen(50))
     rows = aggregate(pa.table({"body": pa.array(bodies)}))
-    assert recordings.wrong_rows(rows, 1200) == 0
-    assert recordings.wrong_rows(pa.concat_tables([rows.slice(7), rows.slice(0, 7)]), 1200) == 0
-    assert recordings.wrong_rows(pa.concat_tables([rows, rows.slice(5, 2)]), 1200) == 2  # twice
-    assert recordings.wrong_rows(rows.slice(3), 1200) == 3  # not at all
-    assert recordings.wrong_rows(aggregate(pa.table({"body": pa.array([b"", *bodies[1:]])})), 1200) == 1
+    assert batch_mix.wrong_rows(rows, 1200) == 0
+    assert batch_mix.wrong_rows(pa.concat_tables([rows.slice(7), rows.slice(0, 7)]), 1200) == 0
+    assert batch_mix.wrong_rows(pa.concat_tables([rows, rows.slice(5, 2)]), 1200) == 2  # twice
+    assert batch_mix.wrong_rows(rows.slice(3), 1200) == 3  # not at all
+    assert batch_mix.wrong_rows(aggregate(pa.table({"body": pa.array([b"", *bodies[1:]])})), 1200) == 1

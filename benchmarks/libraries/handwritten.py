@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ..inputs import Json
+from ..streams.generated import Json
 
 
 def collect_with(loads: Callable[[bytes], Any], reads: list[bytes]) -> Json:

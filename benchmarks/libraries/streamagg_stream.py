@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from streamagg import ChatCompletionResponse, stream_sync
 
-from ..inputs import Json
+from ..streams.generated import Json
 
 
 def collect(reads: list[bytes]) -> ChatCompletionResponse:

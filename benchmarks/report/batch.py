@@ -1,4 +1,4 @@
-"""Which parts of the batch benchmark there are, and what their rows say."""
+"""What the rows of the batch part say."""
 
 from __future__ import annotations
 
@@ -6,27 +6,9 @@ import statistics
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from .libraries import LIBRARIES
-
-SIZES = (2_000, 20_000, 200_000)
-QUICK_SIZES = (200,)
-OTHERS = ("json", "orjson", "openai-state")
-
 Row = dict[str, Any]
 Table = tuple[tuple[str, ...], list[list[str]]]
 """The names of the columns, and the rows."""
-
-
-def jobs(*, quick: bool) -> Iterator[tuple[str, str, Row]]:
-    """Each part: its name, the distribution that it needs beside streamagg, and its arguments."""
-    sizes = QUICK_SIZES if quick else SIZES
-    yield "stages", "pyarrow", {}
-    for size in sizes:
-        yield "growth", "rich", {"size": size}
-    yield "cores", "rich", {"size": sizes[-1]}
-    yield "cluster", "ray", {"size": sizes[-1]}
-    for library in OTHERS:
-        yield "others", LIBRARIES[library].distribution or "pyarrow", {"library": library}
 
 
 def words(rows: Iterable[Row]) -> Iterator[str]:

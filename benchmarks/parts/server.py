@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import sys
 
-from .inputs import KINDS
+from ..streams.generated import KINDS
 
 PAUSE = 0.001
 _BATCH = 64  # events per write where nothing waits

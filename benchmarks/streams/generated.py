@@ -123,9 +123,6 @@ def _detailed(completion: int) -> Json:
     }
 
 
-# ------------------------------------------------------------------ 1: text
-
-
 def _text(rng: Random, chunks: int) -> Case:
     return _openai_text("text", rng, chunks, dict)
 
@@ -147,9 +144,6 @@ def _openai_text(name: str, rng: Random, chunks: int, padding: Callable[[], Json
     script.send([], usage=_detailed(chunks), **padding())
     script.done()
     return script.case([_answered({"content": "".join(said)})], _detailed(chunks))
-
-
-# ------------------------------------------------------------------ 2: tool calls, reasoning, refusal
 
 
 def _tool_arguments(rng: Random, chunks: int) -> Case:
@@ -200,9 +194,6 @@ def _refusal(rng: Random, chunks: int) -> Case:
     script.send([], usage=_detailed(chunks))
     script.done()
     return script.case([_answered({"refusal": "".join(said)})], _detailed(chunks))
-
-
-# ------------------------------------------------------------------ 3: logprobs, several choices
 
 
 def logprob_entry(rng: Random, token: str) -> Json:
@@ -256,9 +247,6 @@ def _four_choices(rng: Random, chunks: int) -> Case:
     return script.case(answers, _detailed(chunks))
 
 
-# ------------------------------------------------------------------ 4: running usage
-
-
 def _running_usage(rng: Random, chunks: int) -> Case:
     """vLLM with `continuous_usage_stats`: the total so far on every chunk."""
     script = _Script("running-usage", _head(rng, "meta-llama/Llama-3.3-70B-Instruct"))
@@ -270,9 +258,6 @@ def _running_usage(rng: Random, chunks: int) -> Case:
     script.send([], usage=_counts(chunks))
     script.done()
     return script.case([_answered({"content": "".join(said)})], _counts(chunks))
-
-
-# ------------------------------------------------------------------ 5: Atoma
 
 
 def _atoma(rng: Random, chunks: int) -> Case:
@@ -292,9 +277,6 @@ def _atoma(rng: Random, chunks: int) -> Case:
     send([_choice({"content": ""}, finish="stop") | {"stop_reason": None}])
     send([], usage=_counts(chunks))
     return script.case([_answered({"content": "".join(said)})], _counts(chunks), **signed)
-
-
-# ------------------------------------------------------------------ 6: a field that nobody knows
 
 
 def _vendor_field(rng: Random, chunks: int) -> Case:

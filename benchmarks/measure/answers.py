@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .inputs import Json
+from ..streams.generated import Json
 
 
 def wrong_parts(expected: Json, got: Json, *, whole: bool) -> list[str]:

@@ -12,9 +12,9 @@ import msgspec
 
 from streamagg import Accumulator, ChatCompletionChunk
 
-from .inputs import SEED
-from .measure import in_child, peak_rss
-from .texts import pieces
+from ..measure.child import in_child, peak_rss
+from ..streams.generated import SEED
+from ..streams.texts import pieces
 
 STREAMS = 10_000
 CHUNKS = 200

@@ -15,11 +15,12 @@ import msgspec
 
 from streamagg import ChatCompletionChunk
 
-from .answers import wrong_parts
-from .inputs import KINDS, Case
-from .libraries import LIBRARIES, Library
-from .measure import Failed, cpu_time, decode_all, in_child, peak_rss, side_by_side
-from .reads import deliveries, reads_of
+from ..libraries import LIBRARIES, Library
+from ..measure.answers import wrong_parts
+from ..measure.child import Failed, in_child, peak_rss
+from ..measure.timing import cpu_time, decode_all, side_by_side
+from ..streams.generated import KINDS, Case
+from ..streams.reads import deliveries, reads_of
 
 SIZES = (200, 1000, 5000)
 """In chunks. A library takes the largest that it reads in `LONGEST` seconds: some grow with the square."""

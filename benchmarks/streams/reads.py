@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .inputs import Case, Kind
+from .generated import Case, Kind
 
 DELIVERIES = {
     "event": "one event per read",

@@ -22,9 +22,9 @@ import msgspec
 
 from streamagg import Accumulator, ChatCompletionChunk, ChatCompletionResponse
 
-from .inputs import SEED, logprob_entry
-from .measure import in_child, peak_rss
-from .texts import pieces
+from ..measure.child import in_child, peak_rss
+from ..streams.generated import SEED, logprob_entry
+from ..streams.texts import pieces
 
 SIZES = {
     "text": (1_000, 10_000, 100_000, 1_000_000),
@@ -139,9 +139,6 @@ def _bare_logprobs(size: int) -> int:
             for choice in _decode(event[6:-2]).choices or ():
                 kept += (choice.logprobs and choice.logprobs.content) or ()
     return peak_rss() - before
-
-
-# ------------------------------------------------------------------ the reads
 
 
 def _blocks(kind: str, size: int) -> Iterator[tuple[list[bytes], bytes]]:

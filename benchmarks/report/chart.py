@@ -7,8 +7,8 @@ from typing import Any
 
 import matplotlib as mpl
 
-from .inputs import KINDS
-from .libraries import LIBRARIES
+from ..libraries import LIBRARIES
+from ..streams.generated import KINDS
 
 mpl.use("svg")
 

@@ -1,4 +1,4 @@
-"""Runs one part of the suite in a process of its own: `python -m benchmarks.jobs PART ARGUMENTS RESULT`."""
+"""Runs one part of the suite in a process of its own: `python -m benchmarks.measure.jobs PART ARGUMENTS RESULT`."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from .measure import Failed
+from .child import Failed
 
-_ROOT = Path(__file__).parent.parent
+_ROOT = Path(__file__).parents[2]
 
 
 def call(part: str, **arguments: Any) -> Any:
-    """What `benchmarks.PART.run(**arguments)` returns, run in a new process; both must be JSON."""
+    """What `benchmarks.parts.PART.run(**arguments)` returns, run in a new process; both must be JSON."""
     with tempfile.TemporaryDirectory() as folder:
         result = Path(folder, "result.json")
-        command = [sys.executable, "-m", "benchmarks.jobs", part, json.dumps(arguments), str(result)]
+        command = [sys.executable, "-m", "benchmarks.measure.jobs", part, json.dumps(arguments), str(result)]
         done = subprocess.run(command, cwd=_ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False)
         if not result.exists():
             lines = done.stderr.decode("utf-8", "replace").strip().splitlines() or [f"status {done.returncode}"]
@@ -29,7 +29,7 @@ def call(part: str, **arguments: Any) -> Any:
 
 def main() -> None:
     part, arguments, result = sys.argv[1:]
-    module = importlib.import_module(f"benchmarks.{part}")
+    module = importlib.import_module(f"benchmarks.parts.{part}")
     Path(result).write_text(json.dumps(module.run(**json.loads(arguments))))
 
 

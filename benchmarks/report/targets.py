@@ -6,8 +6,8 @@ import statistics
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from . import batch_figures
-from .inputs import KINDS
+from ..streams.generated import KINDS
+from . import batch
 
 Results = dict[str, Any]
 Row = dict[str, Any]
@@ -59,12 +59,9 @@ def _targets(results: Results) -> Iterator[Row]:
         "cases 1 to 4: `stream_sync`, typed chunks, times the bare decode loop", 2.0, _of(stream, 1, 2, 3, 4)
     )
     yield _framing(results)
-    ratios = batch_figures.ratios(results["batch"])
+    ratios = batch.ratios(results["batch"])
     title = "batch: a table from a column of recordings, times `Accumulator` alone"
     yield _at_most(title, 1.6, [(statistics.median(ratios), "median")] if ratios else [])
-
-
-# ------------------------------------------------------------------ verdicts
 
 
 def _at_most(title: str, bound: float, figures: Iterable[Figure]) -> Row:
@@ -94,9 +91,6 @@ def _row(title: str, bound: str, worst: Figure | None, met: bool | None) -> Row:
         "where": worst and worst[1],
         "met": met,
     }
-
-
-# ------------------------------------------------------------------ figures
 
 
 def _ratios(results: Results, library: str) -> Iterator[tuple[float, Row]]:

@@ -9,8 +9,9 @@ from typing import Any
 
 from streamagg import SSEDecoder
 
-from .measure import cpu_time, reason_of
-from .reads import cut
+from ..measure.child import reason_of
+from ..measure.timing import cpu_time
+from ..streams.reads import cut
 
 PARSERS = ("streamagg", "httpx-sse", "httpx2", "launchdarkly-eventsource")
 """By distribution."""
@@ -72,9 +73,6 @@ def _input(name: str, events: int) -> tuple[list[bytes], list[str]]:
     end = b"\r" if name == "small-cr" else b"\n"
     blocks = [b"data: " + data.encode() + end * 2 for data in expected]
     return blocks if name == "small-single" else cut(b"".join(blocks), _READ), expected
-
-
-# ------------------------------------------------------------------ the parsers
 
 
 def _streamagg() -> Parse:

@@ -8,7 +8,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from .libraries import version_of
+from ..libraries import version_of
 
 DISTRIBUTIONS = (
     "streamagg",

@@ -16,9 +16,9 @@ from typing import Any
 
 import streamagg
 
-from .answers import wrong_parts
-from .inputs import KINDS, Json
-from .measure import reason_of
+from ..measure.answers import wrong_parts
+from ..measure.child import reason_of
+from ..streams.generated import KINDS, Json
 
 BURST = 5000
 PACED = 1000
@@ -48,8 +48,8 @@ def run(client: str, burst: int, paced: int, rounds: dict[str, int]) -> list[Row
 
 @contextmanager
 def _server(burst: int, paced: int) -> Iterator[int]:
-    command = [sys.executable, "-m", "benchmarks.server", str(burst), str(paced)]
-    root = Path(__file__).parent.parent
+    command = [sys.executable, "-m", "benchmarks.parts.server", str(burst), str(paced)]
+    root = Path(__file__).parents[2]
     with subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE) as process:
         try:
             assert process.stdout is not None
@@ -99,9 +99,6 @@ async def _row(ways: dict[str, Way], base: str, size: int, rounds: int) -> Row:
 
 def _ratio(mine: list[float], its: list[float]) -> float:
     return statistics.median(one / other for one, other in zip(mine, its, strict=True))
-
-
-# ------------------------------------------------------------------ the clients
 
 
 def _httpx_ways(client: Any) -> dict[str, Way]:

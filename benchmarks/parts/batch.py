@@ -24,11 +24,11 @@ import pyarrow.parquet as pq
 from streamagg import Accumulator, ChatCompletionChunk, SSEDecoder, StreamAggError
 from streamagg.arrow import aggregate
 
-from . import recordings
-from .answers import wrong_parts
-from .batch_figures import QUICK_SIZES
-from .libraries import LIBRARIES
-from .measure import cpu_time, decode_all
+from ..libraries import LIBRARIES
+from ..measure.answers import wrong_parts
+from ..measure.timing import cpu_time, decode_all
+from ..streams import batch_mix
+from .batch_jobs import QUICK_SIZES
 
 SAMPLE = 4_000
 """How many recordings the parts of the work are timed on, one by one."""
@@ -52,9 +52,6 @@ def run(what: str, quick: bool, **arguments: Any) -> list[Row]:
     return [{"part": what, "state": "measured", **row} for row in rows]
 
 
-# ------------------------------------------------------------------ the command
-
-
 def _growth(folder: Path, quick: bool, size: int) -> list[Row]:
     """`streamagg batch` in one process."""
     return [_command(folder, size, "streamagg batch --jobs 1", "--jobs", "1")]
@@ -65,14 +62,14 @@ def _cores(folder: Path, quick: bool, size: int) -> list[Row]:
 
 
 def _command(folder: Path, count: int, way: str, *options: str) -> Row:
-    total = recordings.write(_made(folder / "in"), count)
+    total = batch_mix.write(_made(folder / "in"), count)
     out = folder / "out.parquet"
     command = [sys.executable, "-m", "streamagg", "batch", str(folder / "in"), "-o", str(out), *options]
     start = time.perf_counter()
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     seconds = time.perf_counter() - start
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    return _row(way, count, total, seconds, recordings.wrong_rows(pq.read_table(out), count), peak_bytes=peak)
+    return _row(way, count, total, seconds, batch_mix.wrong_rows(pq.read_table(out), count), peak_bytes=peak)
 
 
 def _made(folder: Path) -> Path:
@@ -84,25 +81,22 @@ def _row(way: str, count: int, total: int, seconds: float, wrong: int, **more: A
     return {"way": way, "recordings": count, "bytes": total, "seconds": seconds, "wrong": wrong, **more}
 
 
-# ------------------------------------------------------------------ the cluster
-
-
 def _cluster(folder: Path, quick: bool, size: int) -> list[Row]:
     """Two workers of one core each. They are started, and warm, before the clock is."""
-    total = recordings.write(_made(folder / "in"), size)
+    total = batch_mix.write(_made(folder / "in"), size)
     with _two_workers(folder) as (ray, address):
         files = sorted(map(str, (folder / "in").iterdir()))
 
         def read(files: list[str], out: str) -> None:
             tables = ray.data.read_parquet(files, columns=["body"])
-            tables.map_batches(aggregate, batch_format="pyarrow", batch_size=recordings.PER_FILE).write_parquet(out)
+            tables.map_batches(aggregate, batch_format="pyarrow", batch_size=batch_mix.PER_FILE).write_parquet(out)
 
         read(files[:1], str(folder / "warm"))
         start = time.perf_counter()
         read(files, str(folder / "rows"))
         seconds = time.perf_counter() - start
         ray.shutdown()
-        wrong = recordings.wrong_rows(pq.read_table(folder / "rows"), size)
+        wrong = batch_mix.wrong_rows(pq.read_table(folder / "rows"), size)
         rows = [_row("Ray Data, two workers", size, total, seconds, wrong)]
         out = folder / "out.parquet"
         on_ray = ["--engine", "ray", "--address", address]
@@ -110,7 +104,7 @@ def _cluster(folder: Path, quick: bool, size: int) -> list[Row]:
         start = time.perf_counter()
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         seconds = time.perf_counter() - start
-        wrong = recordings.wrong_rows(pq.read_table(out), size)
+        wrong = batch_mix.wrong_rows(pq.read_table(out), size)
     return [*rows, _row("streamagg batch --engine ray, two workers", size, total, seconds, wrong)]
 
 
@@ -132,14 +126,11 @@ def _two_workers(folder: Path) -> Iterator[tuple[Any, str]]:
         cluster.shutdown()
 
 
-# ------------------------------------------------------------------ one core, others beside it
-
-
 def _others(folder: Path, quick: bool, library: str) -> list[Row]:
     """A library of the suite, recording by recording, on one core."""
     count = QUICK_SIZES[0] if quick else OTHERS_SAMPLE
-    made, choice = recordings.templates(), recordings.chosen(count)
-    bodies = recordings.bodies(range(count), made, choice)
+    made, choice = batch_mix.templates(), batch_mix.chosen(count)
+    bodies = batch_mix.bodies(range(count), made, choice)
     collect, wire = LIBRARIES[library].load()
     results: list[Any] = []
 
@@ -158,17 +149,14 @@ def _others(folder: Path, quick: bool, library: str) -> list[Row]:
     return [_row(LIBRARIES[library].title, count, sum(map(len, bodies)), seconds, wrong)]
 
 
-# ------------------------------------------------------------------ where the time goes
-
-
 def _stages(folder: Path, quick: bool) -> list[Row]:
     """The parts of the work, each alone, on the same recordings, in turns; the medians."""
     count = QUICK_SIZES[0] if quick else SAMPLE
-    total = recordings.write(_made(folder / "in"), count)
+    total = batch_mix.write(_made(folder / "in"), count)
     batches = [batch for path in sorted((folder / "in").iterdir()) for batch in pq.ParquetFile(path).iter_batches(500)]
     bodies = [body for batch in batches for body in batch["body"].to_pylist()]
-    made = recordings.templates()
-    payloads = [payload for number in recordings.chosen(count) for payload in made[number].payloads]
+    made = batch_mix.templates()
+    payloads = [payload for number in batch_mix.chosen(count) for payload in made[number].payloads]
     tasks: dict[str, Callable[[], Any]] = {
         "reading": lambda: [pq.ParquetFile(path).read() for path in sorted((folder / "in").iterdir())],
         "framing": lambda: [SSEDecoder().feed(body) for body in bodies],
@@ -180,7 +168,7 @@ def _stages(folder: Path, quick: bool) -> list[Row]:
     for _ in range(1 if quick else ROUNDS):
         for name, task in tasks.items():
             times[name].append(cpu_time(task))
-    wrong = recordings.wrong_rows(pa.Table.from_batches(map(aggregate, batches)), count)
+    wrong = batch_mix.wrong_rows(pa.Table.from_batches(map(aggregate, batches)), count)
     return [{"recordings": count, "bytes": total, "times": times, "wrong": wrong}]
 
 

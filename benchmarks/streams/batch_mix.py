@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from .inputs import KINDS, SEED, Case, Json
+from .generated import KINDS, SEED, Case, Json
 
 PER_FILE = 2000
 _PER_GROUP = 500
@@ -123,9 +123,6 @@ def write(folder: Path, count: int) -> int:
         path = folder / f"{start // PER_FILE:05}.parquet"
         pq.write_table(table, path, row_group_size=_PER_GROUP, compression="zstd", use_dictionary=False)
     return total
-
-
-# ------------------------------------------------------------------ answers
 
 
 def wrong_rows(rows: pa.Table, count: int) -> int:

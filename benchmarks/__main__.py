@@ -25,7 +25,7 @@ def main() -> int:
     started = time.monotonic()
     names = [name for name in KINDS if not options.case or name in options.case]
     libraries = [name for name in LIBRARIES if not options.library or name in options.library]
-    parts = [name for name in PARTS if name in (options.case or ([] if options.library else PARTS))]
+    parts = [name for name in PARTS if name in (options.case or (["recordings"] if options.library else PARTS))]
     results = {"environment": environment(), **measured(names, libraries, parts, quick=options.quick)}
     results["environment"]["seconds"] = round(time.monotonic() - started)
     results["targets"] = [] if options.quick else targets(results)

@@ -13,6 +13,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
+from streamagg import ChatCompletionChunk
+
 _FLOOR_RUNS = 2
 
 
@@ -82,3 +86,14 @@ def decode_all(decode: Callable[[bytes], Any], payloads: Iterable[bytes]) -> Non
     """The bare decode loop: what everything is compared with."""
     for payload in payloads:
         decode(payload)
+
+
+_strict = msgspec.json.Decoder(ChatCompletionChunk).decode
+
+
+def tolerant_decode(payload: bytes) -> Any:
+    """One payload of the bare decode loop: as plain data where the strict structs refuse it."""
+    try:
+        return _strict(payload)
+    except msgspec.ValidationError:
+        return msgspec.json.decode(payload)

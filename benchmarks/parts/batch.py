@@ -17,16 +17,15 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from streamagg import Accumulator, ChatCompletionChunk, SSEDecoder, StreamAggError
+from streamagg import Accumulator, SSEDecoder, StreamAggError
 from streamagg.arrow import aggregate
 
 from ..libraries import LIBRARIES
 from ..measure.answers import wrong_parts
-from ..measure.timing import cpu_time, decode_all
+from ..measure.timing import cpu_time, decode_all, tolerant_decode
 from ..streams import batch_mix
 from .batch_jobs import QUICK_SIZES
 
@@ -160,7 +159,7 @@ def _stages(folder: Path, quick: bool) -> list[Row]:
     tasks: dict[str, Callable[[], Any]] = {
         "reading": lambda: [pq.ParquetFile(path).read() for path in sorted((folder / "in").iterdir())],
         "framing": lambda: [SSEDecoder().feed(body) for body in bodies],
-        "decoding": lambda: decode_all(_tolerant, payloads),
+        "decoding": lambda: decode_all(tolerant_decode, payloads),
         "accumulate": lambda: [_accumulated(body) for body in bodies],
         "aggregate": lambda: [aggregate(batch) for batch in batches],
     }
@@ -170,17 +169,6 @@ def _stages(folder: Path, quick: bool) -> list[Row]:
             times[name].append(cpu_time(task))
     wrong = batch_mix.wrong_rows(pa.Table.from_batches(map(aggregate, batches)), count)
     return [{"recordings": count, "bytes": total, "times": times, "wrong": wrong}]
-
-
-_strict = msgspec.json.Decoder(ChatCompletionChunk).decode
-
-
-def _tolerant(payload: bytes) -> Any:
-    """The bare decode loop; what its structs do not know, as plain data."""
-    try:
-        return _strict(payload)
-    except msgspec.ValidationError:
-        return msgspec.json.decode(payload)
 
 
 def _accumulated(body: bytes) -> Any:

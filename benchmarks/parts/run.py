@@ -9,12 +9,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ..libraries import LIBRARIES, version_of
+from ..libraries import CASES, LIBRARIES, RECORDINGS, version_of
 from ..measure import jobs
 from ..measure.child import Failed
-from . import batch_jobs, cases, crowd, end_to_end, framing, growth
+from ..streams.recordings import ROOT
+from . import batch_jobs, cases, crowd, end_to_end, framing, growth, recordings
 
-PARTS = ("end-to-end", "growth", "crowd", "framing", "batch")
+PARTS = ("recordings", "end-to-end", "growth", "crowd", "framing", "batch")
 """The parts but for the cases, which go by the names of the cases."""
 
 Row = dict[str, Any]
@@ -23,6 +24,7 @@ Row = dict[str, Any]
 def measured(names: list[str], libraries: list[str], parts: list[str], *, quick: bool) -> dict[str, Any]:
     """The rows of every part in `parts`, and those of the cases `names` with `libraries`."""
     return {
+        "recordings": list(_recordings(libraries, quick=quick)) if "recordings" in parts else [],
         "cases": list(_cases(libraries, names, quick=quick)),
         "end_to_end": list(_end_to_end(quick=quick)) if "end-to-end" in parts else [],
         "growth": list(_growth(quick=quick)) if "growth" in parts else [],
@@ -32,15 +34,44 @@ def measured(names: list[str], libraries: list[str], parts: list[str], *, quick:
     }
 
 
+def _recordings(libraries: list[str], *, quick: bool) -> Iterator[Row]:
+    """The quick ways take turns in one process; each of the others has one of its own."""
+    asked = [name for name in libraries if RECORDINGS in LIBRARIES[name].parts]
+    if not ROOT.is_dir():
+        yield from ({"library": name, "state": "absent", "reason": f"no recordings at {ROOT.name}"} for name in asked)
+        return
+    present = [name for name in asked if LIBRARIES[name].absence() is None]
+    for name in asked:
+        if name not in present:
+            yield {"library": name, "state": "absent", "reason": LIBRARIES[name].absence()}
+    in_turns = [name for name in present if not LIBRARIES[name].rounds_apart]
+    yield from _recordings_of(in_turns, 1 if quick else recordings.ROUNDS, {*in_turns, recordings.DECODE})
+    for name in present:
+        if rounds := LIBRARIES[name].rounds_apart:
+            yield from _recordings_of([name], 1 if quick else rounds, {name})
+
+
+def _recordings_of(libraries: list[str], rounds: int, wanted: set[str]) -> Iterator[Row]:
+    """The rows of one process. The loop and the bare decode run in each one, and their rows are wanted once."""
+    if libraries:
+        empty = [{"library": name} for name in libraries]
+        title = f"recordings, {libraries[0] if len(libraries) == 1 else f'{len(libraries)} ways in turns'}"
+        rows = _rows(title, "orjson", empty, "recordings", {"libraries": libraries, "rounds": rounds})
+        yield from (row for row in rows if row["library"] in wanted)
+
+
 def _cases(libraries: list[str], names: list[str], *, quick: bool) -> Iterator[Row]:
     sizes = cases.QUICK_SIZES if quick else cases.SIZES
+    asked = [name for name in libraries if CASES in LIBRARIES[name].parts]
     with tempfile.TemporaryDirectory() as folder:
         cases.write_inputs(Path(folder), names, sizes)
-        for library in libraries if names else []:
-            distribution = LIBRARIES[library].distribution
+        for library in asked if names else []:
             rows = [{"library": library, "case": name} for name in names]
+            if reason := LIBRARIES[library].absence():
+                yield from ({**row, "state": "absent", "reason": reason} for row in rows)
+                continue
             arguments = {"library": library, "folder": folder, "names": names, "sizes": sizes, "quick": quick}
-            yield from _rows(library, distribution, rows, "cases", arguments)
+            yield from _rows(library, "", rows, "cases", arguments)
 
 
 def _end_to_end(*, quick: bool) -> Iterator[Row]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from .cells import Row, right, size
-from .sections import SECTIONS, Results, target_table
+from .sections import SECTIONS, Results, recordings_section, target_table
 
 
 def console(results: Results) -> str:
     """What a terminal shows: every row in a line, and the targets."""
-    lines = list(dict.fromkeys(_console_row(row) for row in results["cases"]))
+    lines = list(recordings_section(results)) if results["recordings"] else []
+    lines += dict.fromkeys(_console_row(row) for row in results["cases"])
     for name, (_, section) in SECTIONS.items():
         lines += ["", *section(results)] if results[name] else []
     reached = [row for row in results["targets"] if row["reached"] is not None]

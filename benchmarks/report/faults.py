@@ -8,8 +8,14 @@ from typing import Any
 
 def faults(results: dict[str, Any]) -> Iterator[str]:
     """Each place where streamagg gave a wrong answer, or none."""
+    for row in results["recordings"]:
+        if row["library"].startswith("streamagg") and row["state"] != "absent":
+            for name, reason in row.get("wrong", {"all": row.get("reason")}).items():
+                yield f"recordings, {row['library']}, {row.get('delivery', 'every delivery')}, {name}: {reason}"
     for row in results["cases"]:
-        if row["library"].startswith("streamagg") and (row["state"] != "measured" or row["wrong"]):
+        if not row["library"].startswith("streamagg") or row["state"] == "absent":
+            continue
+        if row["state"] == "failed" or row["wrong"]:
             found = row.get("reason") or ", ".join(row["wrong"])
             yield f"{row['library']}, {row['case']}, {row.get('delivery', 'every delivery')}: {found}"
     for row in results["end_to_end"]:

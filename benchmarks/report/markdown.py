@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..streams.generated import KINDS
-from .sections import LEGEND, SECTIONS, Results, case_summary, case_table, target_table
+from .sections import LEGEND, SECTIONS, Results, case_summary, case_table, recordings_section, target_table
 
 UNFAIR = """\
 Each comparison is unfair to somebody, so that comes first.
@@ -53,6 +53,9 @@ def markdown(results: Results) -> str:
     ]
     if results["targets"]:
         parts += ["## Figures to reach", "", *target_table(results["targets"]), ""]
+    if results["recordings"]:
+        parts += ["## Recordings", "", "![Time to read real streams, and a long one](results/results.svg)", ""]
+        parts += [*recordings_section(results), ""]
     if any(row["state"] == "measured" for row in results["cases"]):
         parts += ["## Long streams, one event a read", "", *case_summary(results), ""]
         parts += ["## Every case", "", LEGEND, ""]

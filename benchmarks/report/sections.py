@@ -9,7 +9,7 @@ from ..libraries import LIBRARIES
 from ..parts import end_to_end, framing
 from ..streams.generated import KINDS
 from ..streams.reads import DELIVERIES, deliveries
-from . import batch
+from . import batch, recordings
 from .cells import Row, cell, number, right, size, table
 
 Results = dict[str, Any]
@@ -186,6 +186,10 @@ def batch_section(results: Results) -> Iterator[str]:
     for header, lines in batch.tables(results["batch"]):
         yield ""
         yield from table(header, lines)
+
+
+def recordings_section(results: Results) -> Iterator[str]:
+    return recordings.section(results["recordings"])
 
 
 SECTIONS: dict[str, tuple[str, Callable[[Results], Iterator[str]]]] = {

@@ -57,3 +57,41 @@ def test_recordings_have_the_known_answers() -> None:
     assert batch_mix.wrong_rows(pa.concat_tables([rows, rows.slice(5, 2)]), 1200) == 2  # twice
     assert batch_mix.wrong_rows(rows.slice(3), 1200) == 3  # not at all
     assert batch_mix.wrong_rows(aggregate(pa.table({"body": pa.array([b"", *bodies[1:]])})), 1200) == 1
+
+
+@pytest.mark.parametrize("name", inputs.KINDS)
+def test_the_hand_written_loop_is_right(name: str) -> None:
+    """Its time would mean little otherwise."""
+    from benchmarks.libraries import loop_json
+    from benchmarks.measure.answers import wrong_parts
+
+    case = inputs.KINDS[name].case(60)
+    for delivery in reads.deliveries(inputs.KINDS[name]):
+        answer = loop_json.collect(reads.reads_of(case, delivery))
+        assert wrong_parts(case.answer, loop_json.wire(answer), whole=False) == []
+
+
+def test_real_streams_are_cut_after_each_event() -> None:
+    from benchmarks.streams.recordings import one_chunk, recordings
+
+    short = one_chunk()
+    assert len(short.payloads) == 2
+    assert strip_nulls(accumulate_sync(short.reads("event")).to_dict()) == short.answer
+    for recording in recordings():
+        assert b"".join(recording.events) == recording.body
+        assert len(recording.payloads) >= recording.chunks > 0
+
+
+@pytest.mark.parametrize("part", ["recordings", "cases"])
+def test_a_wrong_answer_fails_the_run(part: str) -> None:
+    from benchmarks.report.faults import faults
+
+    row: dict[str, Any] = {"library": "streamagg", "case": "text", "delivery": "event", "state": "measured"}
+    empty: dict[str, Any] = dict.fromkeys(
+        ("recordings", "cases", "end_to_end", "growth", "crowd", "framing", "batch"), ()
+    )
+    right, wrong = ({}, {"some": "content"}) if part == "recordings" else ([], ["content"])
+    assert list(faults({**empty, part: [{**row, "wrong": right}]})) == []
+    assert len(list(faults({**empty, part: [{**row, "wrong": wrong}]}))) == 1
+    assert list(faults({**empty, part: [{**row, "library": "litellm", "wrong": wrong}]})) == []
+    assert list(faults({**empty, part: [{"library": "streamagg", "state": "absent", "reason": "none"}]})) == []

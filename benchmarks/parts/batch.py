@@ -145,7 +145,7 @@ def _others(folder: Path, quick: bool, library: str) -> list[Row]:
         result is None or bool(wrong_parts(made[choice[number]].answer, wire(result), whole=False))
         for number, result in enumerate(results)
     )
-    return [_row(LIBRARIES[library].title, count, sum(map(len, bodies)), seconds, wrong)]
+    return [_row(LIBRARIES[library].title, count, sum(map(len, bodies)), seconds, wrong, library=library)]
 
 
 def _stages(folder: Path, quick: bool) -> list[Row]:

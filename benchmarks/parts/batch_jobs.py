@@ -7,7 +7,7 @@ from typing import Any
 
 from ..libraries import LIBRARIES
 
-SIZES = (2_000, 20_000, 200_000)
+SIZES = (2_000, 20_000, 100_000)
 QUICK_SIZES = (200,)
 OTHERS = ("json", "orjson", "openai-state")
 

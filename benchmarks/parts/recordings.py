@@ -45,9 +45,10 @@ def run(libraries: list[str], rounds: int) -> list[Row]:
     repeats = _REPEATS_APART if any(LIBRARIES[name].rounds_apart for name in libraries) else _REPEATS
     counts = {**{length: len(group) for length, group in groups.items()}, "1": repeats}
     rows: list[Row] = []
+    answers: dict[str, Row] = {}
     for delivery in DELIVERIES:
-        judged = [name for name, way in ways.items() if way.is_own or delivery == "whole"]
-        answers = {name: ways[name].judged(groups, delivery) for name in judged}
+        judged = [name for name, way in ways.items() if way.is_own or not answers.get(name)]
+        answers |= {name: ways[name].judged(groups, delivery) for name in judged}
         gc.collect()
         times = _times(ways, {**groups, "1": [one_chunk()] * repeats}, delivery, rounds)
         for name in (DECODE, *ways):
@@ -110,13 +111,16 @@ class _Way:
         return ("wrong", ", ".join(parts)) if parts else ("", "")
 
     def _other(self, recording: Recording, result: Any) -> tuple[str, str]:
-        """To raise is right where the stream holds an error or is cut; else the answer counts."""
+        """To raise is right where the stream holds an error or is cut; else the answer counts.
+
+        Of an exception the class alone is kept: its message may quote the recording.
+        """
         if isinstance(result, Exception):
-            return ("", "") if recording.error else ("refused", reason_of(result))
+            return ("", "") if recording.error else ("refused", type(result).__name__)
         try:
             parts = wrong_recorded_parts(recording.answer, self._wire(result))
         except Exception as error:  # an answer that cannot be shown, such as none at all
-            return "wrong", reason_of(error)
+            return "wrong", type(error).__name__
         return ("wrong", ", ".join(parts)) if parts else ("", "")
 
 

@@ -43,6 +43,17 @@ def ratios(rows: Iterable[Row]) -> list[float]:
     ]
 
 
+def share_of_loop(rows: list[Row]) -> float | None:
+    """Recordings a second of the command on one core, times those of the hand-written `orjson` loop in memory."""
+    command = max(_measured(rows, "growth"), key=lambda row: row["recordings"], default=None)
+    loops = [row for row in _measured(rows, "others") if row["library"] == "orjson"]
+    if command is None or not loops:
+        return None
+    (loop,) = loops
+    share: float = (command["recordings"] / command["seconds"]) / (loop["recordings"] / loop["seconds"])
+    return share
+
+
 def _measured(rows: Iterable[Row], *parts: str) -> list[Row]:
     return [row for row in rows if row["state"] == "measured" and row["part"] in parts]
 

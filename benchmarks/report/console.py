@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from .cells import Row, right, size
-from .sections import SECTIONS, Results, recordings_section, target_table
+from .sections import SECTIONS, Results, fast_path_table, recordings_section, target_table
 
 
 def console(results: Results) -> str:
     """What a terminal shows: every row in a line, and the targets."""
     lines = list(recordings_section(results)) if results["recordings"] else []
     lines += dict.fromkeys(_console_row(row) for row in results["cases"])
+    if fast_path := list(fast_path_table(results)):
+        lines += ["", *fast_path]
     for name, (_, section) in SECTIONS.items():
         lines += ["", *section(results)] if results[name] else []
     reached = [row for row in results["targets"] if row["reached"] is not None]

@@ -9,7 +9,6 @@ import json
 import os
 import re
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -79,10 +78,18 @@ def _events(body: bytes) -> Iterator[bytes]:
 
 def _payloads(events: list[bytes]) -> Iterator[bytes]:
     for event in events:
-        payload = b"\n".join(_DATA.findall(event))
-        with suppress(ValueError):  # `[DONE]` in its spellings, and documents that are cut
-            if isinstance(json.loads(payload), dict):
-                yield payload
+        lines = _DATA.findall(event)
+        joined = b"\n".join(lines)
+        # One recording lacks its blank lines: each line of data is a document of its own there.
+        yield from [joined] if _is_object(joined) else filter(_is_object, lines)
+
+
+def _is_object(payload: bytes) -> bool:
+    """Whether it is a whole JSON object: `[DONE]` is none, nor is a document that was cut."""
+    try:
+        return isinstance(json.loads(payload), dict)
+    except ValueError:
+        return False
 
 
 def one_chunk() -> Recording:

@@ -36,10 +36,10 @@ Row = dict[str, Any]
 Task = Callable[[], Any]
 
 
-def run(libraries: list[str], rounds: int) -> list[Row]:
-    """The rows: one for each library and delivery, and those of the bare decode."""
+def run(libraries: list[str], rounds: int, every: int = 1) -> list[Row]:
+    """The rows: one for each library and delivery, and those of the bare decode; of every so many recordings."""
     groups: dict[str, list[Recording]] = {length: [] for length in LENGTHS}
-    for recording in recordings():
+    for recording in recordings()[::every]:
         groups[recording.length].append(recording)
     ways = {name: _Way(name) for name in dict.fromkeys([LOOP, *libraries])}
     repeats = _REPEATS_APART if any(LIBRARIES[name].rounds_apart for name in libraries) else _REPEATS

@@ -18,6 +18,11 @@ from . import batch_jobs, cases, crowd, end_to_end, framing, growth, recordings
 PARTS = ("recordings", "end-to-end", "growth", "crowd", "framing", "batch")
 """The parts but for the cases, which go by the names of the cases."""
 
+_QUICK_SAMPLE = 20
+"""A quick run gives a slow library one recording of so many: all of them take litellm half a minute."""
+
+_NO_RECORDINGS = "no recordings beside the repository; `STREAMAGG_SHARED` names another place"
+
 Row = dict[str, Any]
 
 
@@ -38,26 +43,30 @@ def _recordings(libraries: list[str], *, quick: bool) -> Iterator[Row]:
     """The quick ways take turns in one process; each of the others has one of its own."""
     asked = [name for name in libraries if RECORDINGS in LIBRARIES[name].parts]
     if not ROOT.is_dir():
-        yield from ({"library": name, "state": "absent", "reason": f"no recordings at {ROOT.name}"} for name in asked)
+        yield from ({"library": name, "state": "absent", "reason": _NO_RECORDINGS} for name in asked)
         return
     present = [name for name in asked if LIBRARIES[name].absence() is None]
     for name in asked:
         if name not in present:
             yield {"library": name, "state": "absent", "reason": LIBRARIES[name].absence()}
     in_turns = [name for name in present if not LIBRARIES[name].rounds_apart]
-    yield from _recordings_of(in_turns, 1 if quick else recordings.ROUNDS, {*in_turns, recordings.DECODE})
+    yield from _recordings_of(in_turns, {*in_turns, recordings.DECODE}, recordings.ROUNDS, quick=quick)
     for name in present:
         if rounds := LIBRARIES[name].rounds_apart:
-            yield from _recordings_of([name], 1 if quick else rounds, {name})
+            yield from _recordings_of([name], {name}, rounds, quick=quick)
 
 
-def _recordings_of(libraries: list[str], rounds: int, wanted: set[str]) -> Iterator[Row]:
+def _recordings_of(libraries: list[str], wanted: set[str], rounds: int, *, quick: bool) -> Iterator[Row]:
     """The rows of one process. The loop and the bare decode run in each one, and their rows are wanted once."""
-    if libraries:
-        empty = [{"library": name} for name in libraries]
-        title = f"recordings, {libraries[0] if len(libraries) == 1 else f'{len(libraries)} ways in turns'}"
-        rows = _rows(title, "orjson", empty, "recordings", {"libraries": libraries, "rounds": rounds})
-        yield from (row for row in rows if row["library"] in wanted)
+    if not libraries:
+        return
+    empty = [{"library": name} for name in libraries]
+    title = f"recordings, {libraries[0] if len(libraries) == 1 else f'{len(libraries)} ways in turns'}"
+    arguments: Row = {"libraries": libraries, "rounds": 1 if quick else rounds}
+    if quick and not any(name.startswith("streamagg") for name in libraries):
+        arguments["every"] = _QUICK_SAMPLE
+    rows = _rows(title, "orjson", empty, "recordings", arguments)
+    yield from (row for row in rows if row["library"] in wanted)
 
 
 def _cases(libraries: list[str], names: list[str], *, quick: bool) -> Iterator[Row]:

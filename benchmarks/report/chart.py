@@ -21,6 +21,9 @@ _INK = "#808080"
 _OURS = "#2f9e78"
 _OTHERS = "#8a93a6"
 
+_LEFT_OUT = {DECODE, "streamagg-general", *(name for name in LIBRARIES if name.startswith("streamagg-async"))}
+"""No way of a user, and the async twins, which are as quick as the others."""
+
 Bar = tuple[str, float, str]
 """The name of a library, its ratio, and the note beside it."""
 
@@ -47,12 +50,10 @@ def draw(results: dict[str, Any], path: Path) -> None:
 
 
 def _recordings(results: dict[str, Any]) -> list[Bar]:
-    """The async twins stay out of the chart: they are as quick as the others."""
     return [
         (row["library"], row["to_loop"]["all"], _note(len(row["wrong"]) + len(row["refused"])))
         for row in results["recordings"]
-        if row["state"] == "measured" and row["delivery"] == _DELIVERY and row["library"] != DECODE
-        if not row["library"].startswith("streamagg-async")
+        if row["state"] == "measured" and row["delivery"] == _DELIVERY and row["library"] not in _LEFT_OUT
     ]
 
 
@@ -65,6 +66,7 @@ def _long_stream(results: dict[str, Any]) -> list[Bar]:
         (row["library"], row["ratio"], "  (wrong answer)" if row["wrong"] else "")
         for row in results["cases"]
         if row["state"] == "measured" and row["case"] == _CASE and row["delivery"] == _DELIVERY
+        if row["library"] not in _LEFT_OUT
     ]
 
 

@@ -64,10 +64,13 @@ def one_chunk(rows: list[Row]) -> Iterator[str]:
 
 
 def absent(rows: list[Row]) -> Iterator[str]:
-    """A line for each way that was not measured."""
+    """A line for each reason why ways were not measured, with their names."""
+    reasons: dict[str, list[str]] = {}
     for row in rows:
         if row["state"] != "measured":
-            yield f"{_TITLES[row['library']]}: {row['state']}: {row['reason']}"
+            reasons.setdefault(f"{row['state']}: {row['reason']}", []).append(_TITLES[row["library"]])
+    for reason, titles in reasons.items():
+        yield f"Not measured: {', '.join(titles)}. {reason}."
 
 
 def section(rows: list[Row]) -> Iterator[str]:

@@ -68,9 +68,9 @@ def absent(rows: list[Row]) -> Iterator[str]:
     reasons: dict[str, list[str]] = {}
     for row in rows:
         if row["state"] != "measured":
-            reasons.setdefault(f"{row['state']}: {row['reason']}", []).append(_TITLES[row["library"]])
+            reasons.setdefault(row["reason"], []).append(_TITLES[row["library"]])
     for reason, titles in reasons.items():
-        yield f"Not measured: {', '.join(titles)}. {reason}."
+        yield f"Not measured, {reason}: {'; '.join(titles)}."
 
 
 def section(rows: list[Row]) -> Iterator[str]:

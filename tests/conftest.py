@@ -10,17 +10,29 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
-from . import shared
-from .effort import EXAMPLES
-
-settings.register_profile(
-    "ci", max_examples=EXAMPLES, deadline=None, derandomize=True,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-)  # fmt: skip
-settings.load_profile("ci")
+from tests.support import effort, shared
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell's background jobs ignore it, and so would the
     signal.signal(signal.SIGINT, signal.default_int_handler)  # programs that the tests interrupt
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--full", action="store_true", help="run every test, with all examples of each property")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    effort.begin(full=config.getoption("full"))
+    settings.register_profile(
+        "streamagg", max_examples=effort.EXAMPLES, deadline=None, derandomize=True,
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+    )  # fmt: skip
+    settings.load_profile("streamagg")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("full"):
+        items[:], left = effort.part_of(items)
+        config.hook.pytest_deselected(items=left)
 
 
 @pytest.fixture(
@@ -43,10 +55,10 @@ def end_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def server() -> Iterator[str]:
-    """The address of a real server of `tests.app`."""
-    from .app import make_app
-    from .async_clients import WAYS
-    from .serving import serve
+    """The address of a real server of `tests.support.app`."""
+    from tests.support.app import make_app
+    from tests.support.async_clients import WAYS
+    from tests.support.serving import serve
 
     async def read(way: str, source: Any) -> dict[str, Any]:
         return (await WAYS[way](source)).to_dict()

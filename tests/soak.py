@@ -3,7 +3,7 @@
 Streams in the shapes of real servers' recordings (made up ones where these are absent) are read in random slices
 by every async way, so many at a time; as one ends the next begins. A third of them is cut, breaks, or is cancelled
 at a random place. Every answer is held against what is known of it: of a whole stream by the recording's own
-answer, of a part by a slow reading of its bytes that shares nothing with the library (`tests/reference.py`).
+answer, of a part by a slow reading of its bytes that shares nothing with the library (`tests/support/reference.py`).
 At the end it says what was read, and how memory grew, and fails where anything was wrong or is left.
 """
 
@@ -25,9 +25,8 @@ import anyio
 import anyio.lowlevel
 
 from streamagg import IncompleteStreamError, ProviderError, StreamAggError, accumulate, stream, tap
-
-from . import reference, shared
-from .helpers import chunk, sse, strip_nulls
+from tests.support import reference, shared
+from tests.support.helpers import chunk, sse, strip_nulls
 
 CUTS = 8
 """At so many places each stream may be cut."""

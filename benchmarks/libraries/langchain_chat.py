@@ -12,7 +12,7 @@ from langchain_core.messages import AIMessageChunk
 from langchain_openai import ChatOpenAI
 from pydantic import SecretStr
 
-from ..inputs import Json
+from ..streams.generated import Json
 from .replay import Replay
 
 _replay = Replay()

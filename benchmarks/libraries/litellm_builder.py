@@ -9,7 +9,7 @@ os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # else importing it asks th
 
 import litellm
 
-from ..inputs import Json
+from ..streams.generated import Json
 from .openai_client import client, replay, request
 
 litellm.disable_streaming_logging = True  # else each chunk is logged on other threads, whose time would count

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from ..inputs import Json
+from ..streams.generated import Json
 from .handwritten import collect_with
 
 

@@ -8,7 +8,7 @@ import httpx
 from openai import OpenAI
 from openai.types.chat import ChatCompletion
 
-from ..inputs import Json
+from ..streams.generated import Json
 from .replay import Replay
 
 replay = Replay()

@@ -1,14 +1,16 @@
-"""Every exception this library raises on purpose, one sentence each.
+"""Every exception that this library raises on purpose, with one sentence each.
 
     StreamAggError
     ├── IncompleteStreamError   the source ended before the stream was complete
     ├── ProviderError           the server reported an error, inside the stream or by its status
-    ├── DecodeError             a payload is no chunk (also a ValueError)
-    ├── LimitError              a bound of `Limits` was passed
+    ├── DecodeError             a payload is not a chunk (also a ValueError)
+    ├── LimitError              the stream passed a bound of `Limits`
     ├── IdleTimeoutError        no data event for `idle_timeout` seconds (also a TimeoutError)
-    └── ParseError              what the model wrote is not of the type that `parse` was given (also a ValueError)
+    └── ParseError              the text of the model does not fit the type that `parse` got (also a ValueError)
 
-Each carries `.partial`: the response merged so far, or None before the first chunk.
+1. Each has `.partial`: the response as far as it was merged, or None before the first chunk.
+2. Text of a server is escaped in messages: a terminal or a log must not act on it.
+3. Errors can be pickled: they pass between processes with all their attributes.
 """
 
 from __future__ import annotations
@@ -21,40 +23,40 @@ if TYPE_CHECKING:
     from ._types.completion import ChatCompletionResponse
 
 EXCERPT = 120
-"""How much of a payload a message quotes, in characters."""
-_WORDS = 2000
-"""How much of a server's own words, which are for people to read."""
-_LIVE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-"""What a terminal or a log would act on: controls, other line ends, marks that turn the direction of text."""
+"""The length of a payload's excerpt in a message, in characters."""
+_SERVER_TEXT = 2000
+"""The length of a server's own text in a message, in characters. People read it, and it tells the cause."""
+_CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Characters that a terminal or a log acts on: controls, line ends, marks that turn the direction of text."""
 
 
 def beginning(data: bytes | str, most: int = EXCERPT) -> str:
-    """The beginning of `data` as text, `...` at its end where there is more."""
+    """The first `most` characters of `data`, with `...` after them where it is longer."""
     head = data[: 4 * most]
     text = head.decode("utf-8", "replace") if isinstance(head, bytes) else head
     return text[:most] + ("..." if len(data) > len(head) or len(text) > most else "")
 
 
 def harmless(text: str, most: int = EXCERPT) -> str:
-    """The beginning of what a server said, for a message: what a terminal could act on is escaped."""
-    return _LIVE.sub(lambda match: f"\\u{ord(match[0]):04x}", beginning(text, most))
+    """The beginning of a server's text for a message, with the characters escaped that a terminal acts on."""
+    return _CONTROLS.sub(lambda match: f"\\u{ord(match[0]):04x}", beginning(text, most))
 
 
 def json_path(places: Iterable[str | int]) -> str:
-    """Keys and positions, from the outermost in, as a JSON path (`$.items[0].name`)."""
+    """A JSON path (`$.items[0].name`) of keys and positions, the outermost first."""
     return "$" + "".join(f"[{place}]" if isinstance(place, int) else f".{place}" for place in places)
 
 
 def quoted(text: str) -> str:
-    """`text` in quotes, with everything that a terminal could act on escaped."""
+    """`text` in quotes, with the characters escaped that a terminal acts on."""
     return repr(text.encode("utf-8", "replace").decode("utf-8"))
 
 
 class StreamAggError(Exception):
-    """The root of this library's errors."""
+    """The base class of this library's errors."""
 
     partial: ChatCompletionResponse | None
-    """The response merged before the error, or None if there was no chunk yet."""
+    """The response as far as it was merged before the error; None before the first chunk."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
@@ -72,14 +74,14 @@ class ProviderError(StreamAggError):
     """The server reported an error in the stream, or answered with one instead of a stream."""
 
     body: Any
-    """The error as it was sent: an object, a string, or the whole payload of `object: "error"`."""
+    """The error as the server sent it: an object, a string, or the whole payload where that has `object: "error"`."""
     message: str
-    """The server's own words, whole and as they are, or where it had none, the status and the beginning of the
-    body; of the error's text they are the beginning, escaped."""
+    """The server's own text, whole and unchanged. Where the server sent none: the status and the beginning of the body.
+    The error's text contains its beginning, escaped."""
     code: int | str | None
     type: str | None
     status: int | None
-    """The HTTP status of an answer that was refused; None for an error inside a stream."""
+    """The HTTP status where that reports the error; None for an error inside a stream."""
 
     def __init__(self, body: Any, *, status: int | None = None, message: str = "") -> None:
         self.body = body
@@ -91,12 +93,12 @@ class ProviderError(StreamAggError):
         self.type = kind if isinstance(kind, str) else None
         parts = (harmless(str(part)) for part in (status, self.code, self.type) if part is not None)
         known = ", ".join(dict.fromkeys(parts))
-        words = harmless(self.message, _WORDS)
+        words = harmless(self.message, _SERVER_TEXT)
         super().__init__(f"the server reported an error{f' ({known})' if known else ''}: {words}")
 
 
 def _message_of(body: Any) -> str:
-    """The human sentence in an error body, wherever servers put it."""
+    """The sentence for people in an error body. Servers put it under several names."""
     if isinstance(body, str):
         return body
     if isinstance(body, dict):
@@ -110,16 +112,16 @@ def _message_of(body: Any) -> str:
 
 
 class DecodeError(StreamAggError, ValueError):
-    """A payload is no JSON object, or none that can be taken for a chunk."""
+    """A payload is not JSON, or is not of the shape of a chunk."""
 
     event: int
-    """Which event, counted from 1; 0 where the body as a whole could not be read."""
+    """The number of the event, from 1; 0 where the body as a whole is not readable."""
     path: str
-    """Where in the payload, as a JSON path (`$.choices[0].delta`)."""
+    """The place of the fault in the payload, as a JSON path (`$.choices[0].delta`)."""
     excerpt: str
     """The beginning of the payload."""
     reason: str
-    """What is wrong with it."""
+    """The fault, in words."""
 
     def __init__(self, reason: str, *, event: int = 0, path: str = "$", data: bytes | str = b"") -> None:
         self.reason = reason
@@ -152,14 +154,14 @@ class IdleTimeoutError(StreamAggError, TimeoutError):
 
 
 class ParseError(StreamAggError, ValueError):
-    """What the model wrote is not of the type that `parse` was given, or no JSON at all."""
+    """The text of the model is not JSON, or does not fit the type that `parse` got."""
 
     path: str
-    """Where in the text, as a JSON path (`$.items[0]`)."""
+    """The place of the fault in the text, as a JSON path (`$.items[0]`)."""
     text: str
-    """What was to be read, whole."""
+    """The whole text."""
     reason: str
-    """What is wrong with it."""
+    """The fault, in words."""
 
     def __init__(self, reason: str, *, path: str = "$", text: str = "", what: str = "the text") -> None:
         self.reason = reason
@@ -171,7 +173,7 @@ class ParseError(StreamAggError, ValueError):
 
 
 def _rebuilt(cls: type[StreamAggError], args: tuple[Any, ...], state: dict[str, Any]) -> StreamAggError:
-    """Unpickle an error: constructors take other arguments than the message."""
+    """Unpickle an error without its constructor, whose arguments are not those of `Exception`."""
     error = cls.__new__(cls, *args)
     error.args = args
     error.__dict__.update(state)

@@ -1,14 +1,14 @@
-"""What a stream may make its reader hold, and the words for what had to be repaired."""
+"""The bounds on the memory that one stream takes."""
 
 from __future__ import annotations
 
 from msgspec import Struct
 
-_DEEPEST = 256
+_DEEPEST = 256  # reading recurses, some frames for each level, and CPython allows 1000 frames
 
 
 class Limits(Struct, frozen=True, kw_only=True):
-    """Bounds on what one stream may hold in memory; past one the stream fails with `LimitError`.
+    """Bounds on the memory of one stream. A stream that passes one fails with `LimitError`.
 
     The defaults are far above what an honest server sends. Smaller bounds on an event or a line broke users
     of other clients, whose servers sent a whole reasoning trace, an image or a tool's result at once:
@@ -19,23 +19,22 @@ class Limits(Struct, frozen=True, kw_only=True):
     - 512 KiB: microsoft/Agents-for-python#507;
     - 1 MiB: anomalyco/opencode#36343 (2 MB of an image), modelcontextprotocol/go-sdk#726, zendev-sh/goai#70.
 
-    Memory passes a bound by no more than what one read of the source brings, and what decoding one event
-    takes for a moment: an event of nothing but brackets becomes some 30 times its bytes of empty lists.
-    Repairs need no bound: `Accumulator.repairs` counts them, by the fixed kinds of `REPAIRS`.
+    Memory passes a bound by at most one read of the source, and the moment of decoding one event: an event of brackets
+    alone becomes empty lists of some 30 times its bytes. Repairs need no bound: `Accumulator.repairs` counts them by
+    the fixed kinds of `REPAIRS`.
     """
 
     event_bytes: int = 64 * 2**20
     """Bytes of one event, or of one line, that has not ended yet."""
     response_size: int = 512 * 2**20
-    """The response's length as JSON, more or less: characters of text and names, and a few for each number, field
-    and list entry. In memory it takes fifty times that at the very most, where it is all empty lists, and
-    hardly more than the text where it is text."""
+    """The approximate length of the response as JSON: the characters of texts and names, and a few for each number,
+    field and list entry. The memory is hardly more than that for text, and at most fifty times that for empty lists."""
     choices: int = 4096
-    """Choices of a response."""
+    """The number of choices of a response."""
     tool_calls: int = 1024
-    """Tool calls of a choice; also the items of one `index` in another list of the delta."""
+    """The number of tool calls of a choice. It bounds the other lists of a delta whose items have an `index` too."""
     depth: int = 128
-    """Nesting of objects and lists in one payload."""
+    """The depth of nested objects and lists in one payload."""
 
     def __post_init__(self) -> None:
         for name in self.__struct_fields__:

@@ -1,4 +1,4 @@
-"""The kinds of repair: what each mends."""
+"""The kinds of repair. A repair lets a faulty stream pass and is counted; strict reading refuses it."""
 
 from __future__ import annotations
 
@@ -25,4 +25,4 @@ REPAIRS = {
     "unterminated_event": "the last event had no blank line after it",
     "value_for_string": "a number, boolean, object or list came where a string belongs",
 }
-"""The kinds of repair that `Accumulator.repairs` counts, and what each means."""
+"""The kinds of repair that `Accumulator.repairs` counts, each with its description."""

@@ -60,5 +60,5 @@ def told(accumulator: Accumulator, response: ChatCompletionResponse | None, erro
     if response is not None:
         response.to_json().encode()
     assert (error is None) == (accumulator.complete is True)
-    assert accumulator._merger.size >= 0
+    assert accumulator.view.size >= 0
     return shown(response), type(error), str(error), accumulator.complete, accumulator.events, dict(accumulator.repairs)

@@ -6,7 +6,8 @@ import json
 from typing import Any
 
 from streamagg import LimitError, Limits
-from streamagg._apis.openai_chat import Reader, Refusal, Sentinel
+from streamagg._apis.base import REFUSED, Payload
+from streamagg._apis.openai_chat import OpenAIChat
 
 from .shapes import Row, chunks, shown
 
@@ -34,13 +35,15 @@ def payloads_of(data: bytes) -> list[bytes]:
 def read(way: str, payload: Any) -> Any:
     """What a reader makes of a payload."""
     notes: list[str] = []
-    reader = Reader(notes.append, Limits(depth=20))
+    reader = OpenAIChat(notes.append, Limits(depth=20))
     try:
         chunk = getattr(reader, way)(payload)
-    except Refusal:
+        if isinstance(payload, bytes):
+            reader.check_depth(payload)
+    except REFUSED:
         return "refused"
     except LimitError as error:
         return error.limit
     chunk = chunk[0] if way == "read_object" else chunk
-    said = chunk if isinstance(chunk, Sentinel) else shown(chunk)
+    said = chunk if isinstance(chunk, Payload) else shown(chunk)
     return said, sorted(set(notes) - OF_TEXT)

@@ -66,8 +66,6 @@ def shown(value: Any) -> str:
     return json.dumps(value and value.to_dict(), sort_keys=True)
 
 
-# ------------------------------------------------------------------ events that differ in a few places
-
 TEXTS = [
     b"a", b"", b'"', b"\\", b'\\"', b"\\\\", b"\\u0041", b"\\ud83d", b"\\ude00", b",", b'","', b"}", b"{", b"\x01", b"\xff", b"\xc3", b"\xc3\xa9", b"\n", b"\r", b"\n\n",
     b"null", b'"},"finish_reason":null}]}', b'"content":"', b'","signature":"', b'"},"finish_reason":"stop"}]}', b'","role":"tool', b"data: x\\n\\n", b"[DONE]", b"\xe2\x80\xa8",
@@ -181,8 +179,6 @@ def built_of_templates(row: Row) -> bytes:
             parts += [row.pick(BEFORE) if odd == 2 else b"", b"".join(pieces), row.pick(ENDS) if odd == 1 else end]
     return b"".join(parts) + row.pick([b"", b"data: [DONE]\n\n", b"data: [DONE]", b"data: {", b"\r"])
 
-
-# ------------------------------------------------------------------ chunks of any shape
 
 WORDS = [
     "",

@@ -1,232 +1,214 @@
-"""Bytes or chunks in, one response out. Awaits nothing, reads no clock, does no I/O."""
+"""The accumulator: bytes or chunks in, one response out. It awaits nothing, reads no clock and does no I/O."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from types import MappingProxyType
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, NoReturn
 
 import msgspec
 
-from .._errors import IncompleteStreamError, LimitError, StreamAggError
-from .._fastpath.fastpath import SLICE
-from .._framing.sse import Frame
+from .._errors import StreamAggError
+from .._framing.sse import NamedEvent
+from .._limits import Limits
+from .._merge.usage import UsageMode
 from .._types.chunk import ChatCompletionChunk
 from .._types.completion import ChatCompletionResponse
-from .payloads import is_event
-from .pipeline import Reading
+from .pipeline import Observer, Pipeline
 from .view import StreamView
 
+_DEFAULT_LIMITS = Limits()
 
-class Accumulator(Reading):
+
+class Accumulator:
     """Merges one stream, pushed in any way, into one `ChatCompletionResponse`.
 
-    `usage`: how reports merge: `"auto"` tells running totals from pieces and increments, `"sum"` adds
-    every report, `"last"` keeps the last. `strict`: the first repair raises `DecodeError`. `limits`:
-    bounds on what the stream may make this process hold.
+    `usage`: how reports merge. `"auto"` tells running totals from pieces and increments, `"sum"` adds every report,
+    `"last"` keeps the last value of each counter. `strict`: the first repair raises `DecodeError`. `limits`: bounds on
+    the memory that the stream may take.
 
-    After an error the accumulator stays failed: `feed`, `add` and `finish` raise that error again.
+    When `feed` or `add` returns, all input received is merged. After an error the accumulator stays failed: `feed`,
+    `add` and `finish` raise that error again.
 
-    Accumulators share nothing, so each thread may have its own. One is for one call at a time: `feed`, `add`,
-    `finish` or `snapshot` while another of them is under way, or the state is looked at, in another thread or in
-    `deliver`, is a `RuntimeError` and does nothing. Calls that do not overlap may come from any thread.
+    Accumulators share nothing: each thread may have its own. One accumulator takes one call at a time. `feed`, `add`,
+    `finish` or `snapshot` during another of them, in another thread or in `deliver`, is a `RuntimeError` and changes
+    nothing. Calls that do not overlap may come from any thread.
     """
 
-    # ------------------------------------------------------------------ in
+    __slots__ = ("_error", "_feed", "_is_busy", "_is_finished", "_is_open", "_pipeline", "_response")
+
+    def __init__(self, *, usage: UsageMode = "auto", strict: bool = False, limits: Limits = _DEFAULT_LIMITS) -> None:
+        self._pipeline = Pipeline(usage=usage, strict=strict, limits=limits)
+        self._feed = self._pipeline.feed
+        self._is_busy = False
+        self._is_open = True  # no error and no `finish` yet
+        self._is_finished = False
+        self._error: StreamAggError | None = None
+        self._response: ChatCompletionResponse | None = None
 
     def feed(self, data: bytes | bytearray | memoryview | str) -> None:
-        """Take the next slice of the body: of any length, cut anywhere. Returns nothing.
+        """Read the next slice of the body, of any length, cut anywhere. Returns nothing.
 
-        After `[DONE]` further input is ignored; after `finish` it is a `RuntimeError`. Raises
-        `DecodeError`, `ProviderError` or `LimitError` once the event that causes it is whole: with the very slice that
-        it ends, unless it begins and ends as those before it did. Such events, and slices that end with one, may wait
-        to be read together, 64 of them and 16 KiB at most, or until the end or anybody looks: what is wrong inside
-        shows then, under its own number and with the same partial.
+        Raises `DecodeError`, `ProviderError` or `LimitError` when the slice completes the event that causes it. Input
+        after `[DONE]` is ignored. Input after `finish` is a `RuntimeError`.
         """
         if type(data) is not bytes:
-            if not isinstance(data, (bytes, bytearray, memoryview, str)):
-                raise TypeError(f"feed takes bytes, not {type(data).__name__}: add() takes chunks")
-            data = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else bytes(data)
-        if not self._busy:  # as `_begin`, which would be a call more
-            self._busy = True
-        else:
+            data = _to_bytes(data)
+        # Between this look and the store there is no call and no loop: CPython lets no other thread in.
+        if self._is_busy:
             raise _overlapping()
+        self._is_busy = True
         try:
-            if self._flows:
-                envelopes = self._envelopes
-                if not self._waiting:
-                    if data == envelopes.noise:
-                        return
-                    envelope = envelopes.envelope
-                    if (
-                        envelope is not None
-                        and data.startswith(envelope.head)
-                        and data.endswith(envelope.end)
-                        and envelope.shortest <= len(data) < 2 * envelope.shortest
-                        and len(envelopes.held) < envelopes.most
-                        and self.deliver is None
-                    ):  # as `take_one` of most events, which would be a call more, a tenth of the whole
-                        envelopes.held.append(data[envelope.start : envelope.stop])
-                        return
-                    if envelopes.take_one(data, self.deliver):
-                        return
-                if self.deliver is None and envelopes.may_wait(data):
-                    self._waiting.append(data)
-                    return
-            elif (self._done or self._finished or self._error is not None) and not self._open():
-                return
-            try:
-                if len(data) <= SLICE:
-                    self._take_slice(data)
-                else:
-                    for start in range(0, len(data), SLICE):
-                        if not self._done:
-                            self._take_slice(data[start : start + SLICE])
-            except StreamAggError as error:
-                self._fail(error)
-        finally:
-            self._busy = False
-
-    def add(self, chunk: Any) -> None:
-        """Take one chunk: a `ChatCompletionChunk`, a dict, a client's chunk object, an event with
-        `.data`, or the payload itself as bytes or str. Returns nothing.
-
-        What is added may be changed afterwards. May be mixed with `feed`; ends and errors as there.
-        """
-        self._begin()
-        try:
-            self._add(chunk)
-        finally:
-            self._busy = False
-
-    def _add(self, chunk: Any) -> None:
-        self._settle()
-        if not self._open():
-            return
-        name = b""
-        if not isinstance(chunk, (bytes, str, dict, ChatCompletionChunk)):
-            if hasattr(chunk, "chunk"):  # an event of the openai client's stream helper
-                chunk = chunk.chunk
-            elif is_event(chunk):
-                name = str(getattr(chunk, "event", None) or "").encode("utf-8", "replace")
-                chunk = chunk.data if chunk.data is not None else b""
-        if isinstance(chunk, str):
-            chunk = chunk.encode("utf-8", "surrogatepass")
-        try:
-            if isinstance(chunk, (bytes, bytearray, memoryview)):
-                if len(chunk) > self._limits.event_bytes:
-                    raise LimitError("event_bytes", self._limits.event_bytes)
-                self._take_all([Frame(bytes(chunk), name, b"", None)])
-            elif name == b"error" and isinstance(chunk, dict):
-                self._take_all([Frame(msgspec.json.encode(chunk), name, b"", None)])
+            if self._is_open:
+                self._feed(data)
             else:
-                self._take_object(chunk)
+                self._check_open()
         except StreamAggError as error:
             self._fail(error)
+        finally:
+            self._is_busy = False
 
-    def finish(self) -> ChatCompletionResponse:
-        """End of input: the response. A second call gives the same answer.
+    def add(self, chunk: Any) -> None:
+        """Read one chunk: a `ChatCompletionChunk`, a dict, a client's chunk object, an event with `.data`, or the
+        payload itself as bytes or str. Returns nothing.
 
-        Reads a last event without its blank line if it is whole. Raises `IncompleteStreamError`, with
-        what there is as its `.partial`, where the stream was cut or had no chunk at all.
+        The chunk may be changed afterwards. Calls may be mixed with `feed`; errors and the end are as there.
         """
         self._begin()
         try:
-            return self._finish()
+            if self._is_open:
+                self._pipeline.add(_payload_of(chunk))
+            else:
+                self._check_open()
+        except StreamAggError as error:
+            self._fail(error)
         finally:
-            self._busy = False
+            self._is_busy = False
 
-    def _finish(self) -> ChatCompletionResponse:
-        self._settle()
-        if self._error is not None:
-            raise self._error
+    def finish(self) -> ChatCompletionResponse:
+        """End of input: the response. A second call gives the same response.
+
+        Reads a last event without its blank line if it is whole. Raises `IncompleteStreamError`, with the response so
+        far as its `.partial`, if the stream was cut or had no chunk.
+        """
+        self._begin()
         try:
-            if not self._finished:
-                self._finished = True
-                self._flows = False
-                if not self._done:
-                    self._end()
-            if not self.complete:
-                raise IncompleteStreamError(self._why())
-            if self._response is None:
-                self._response = self._built(final=True)
-            assert self._response is not None  # what is complete has begun
+            if self._error is not None:
+                raise self._error
+            if not self._is_finished:
+                self._is_finished = True
+                self._is_open = False
+                if not self._pipeline.is_done:
+                    self._pipeline.end()
+                if not self._pipeline.is_complete:
+                    raise self._pipeline.why_incomplete()
+                self._response = self._pipeline.response(final=True)
+            assert self._response is not None  # what is complete has a chunk
             return self._response
         except StreamAggError as error:
             self._fail(error)
-
-    # ------------------------------------------------------------------ out
+        finally:
+            self._is_busy = False
 
     def snapshot(self) -> ChatCompletionResponse | None:
-        """The response so far, which nothing that follows changes; None before the first chunk."""
+        """The response so far, which later input does not change; None before the first chunk."""
         self._begin()
         try:
-            self._settle()
-            return self._built(final=False)
+            return self._pipeline.response()
         finally:
-            self._busy = False
+            self._is_busy = False
 
     @property
     def view(self) -> StreamView:
-        """The counts and lengths of the stream as it stands."""
-        return StreamView(self)
-
-    def at_once(self) -> None:
-        """From now on every event is merged as soon as it is whole: for who looks at the state after each read."""
-        self._envelopes.hurry()
-        self._look()
+        """The counts and lengths of the stream as it stands, now and later."""
+        return StreamView(self._pipeline)
 
     @property
     def done(self) -> bool:
         """Whether `[DONE]` came: further input is ignored."""
-        self._look()
-        return self._done
-
-    @property
-    def passed(self) -> int:
-        """How many events were no chunks: blank, passed over, `[DONE]`."""
-        self._look()
-        return self._passed
+        return self._pipeline.is_done
 
     @property
     def events(self) -> int:
         """How many payloads were read: data events, bare JSON lines, added chunks."""
-        self._look()
-        return self._count
+        return self._pipeline.events
 
     @property
     def complete(self) -> bool:
-        """Whether the stream would be complete if it ended after the last event: `[DONE]` came, or every
-        choice has a finish reason, or the body was a plain JSON answer."""
-        self._look()
-        if self._error is not None or not self._merger.began:
-            return False
-        return self._done or (not self._lost and (self._whole or self._merger.finished()))
+        """Whether the stream is complete if it ends after the last event: `[DONE]` came, or every choice has a finish
+        reason, or the body is a plain JSON answer."""
+        return self._error is None and self._pipeline.is_complete
 
     @property
     def repairs(self) -> Mapping[str, int]:
-        """What was odd about the stream: how often each kind of `REPAIRS` was needed."""
-        self._look()
-        return MappingProxyType(self._repairs)
+        """How often each kind of `REPAIRS` was needed."""
+        return self.view.repairs
 
-    # ------------------------------------------------------------------ one call at a time
+    @property
+    def deliver(self) -> Callable[[ChatCompletionChunk], None] | None:
+        """Called with each chunk after it is merged; the chunk is the caller's own. Set it before any input."""
+        return self._pipeline.deliver
+
+    @deliver.setter
+    def deliver(self, deliver: Callable[[ChatCompletionChunk], None] | None) -> None:
+        self._pipeline.deliver = deliver
+
+    @property
+    def origin(self) -> Callable[[], str]:
+        """Gives the end of the message about input without a chunk: what is known of its source."""
+        return self._pipeline.origin
+
+    @origin.setter
+    def origin(self, origin: Callable[[], str]) -> None:
+        self._pipeline.origin = origin
+
+    def observe(self, observer: Observer | None) -> None:
+        """Tell an observer of each chunk and fragment after it is merged. Call it before any input."""
+        self._pipeline.observe(observer)
+
+    def _check_open(self) -> None:
+        if self._error is not None:
+            raise self._error
+        if self._is_finished and not self._pipeline.is_done:
+            raise RuntimeError("input after finish(): use a new Accumulator for another stream")
 
     def _begin(self) -> None:
-        """A call begins, which must end before another does. Between the look and the store there is no call and
-        no loop, and so no place where CPython lets another thread in."""
-        if not self._busy:
-            self._busy = True
-        else:
+        if self._is_busy:
             raise _overlapping()
+        self._is_busy = True
 
-    def _look(self) -> None:
-        """Somebody looks at the state from outside: it is that of all that came, but in the middle of a call."""
-        if not self._busy:
-            self._busy = True
-            try:
-                self._settle()
-            finally:
-                self._busy = False
+    def _fail(self, error: StreamAggError) -> NoReturn:
+        if error is not self._error:
+            self._error = error
+            self._is_open = False
+            error.partial = self._pipeline.response()
+        raise error
+
+
+def _to_bytes(data: Any) -> bytes:
+    if not isinstance(data, (bytes, bytearray, memoryview, str)):
+        raise TypeError(f"feed takes bytes, not {type(data).__name__}: add() takes chunks")
+    return data.encode("utf-8", "surrogatepass") if isinstance(data, str) else bytes(data)
+
+
+def _payload_of(chunk: Any) -> Any:
+    """What the pipeline reads for an object: bytes, a named event, or a chunk."""
+    name = b""
+    if not isinstance(chunk, (bytes, str, dict, ChatCompletionChunk)):
+        # The openai client's stream helper gives events that hold a chunk.
+        if hasattr(chunk, "chunk"):
+            chunk = chunk.chunk
+        # httpx-sse and others give parsed server-sent events.
+        elif hasattr(chunk, "data") and not hasattr(chunk, "choices"):
+            name = str(getattr(chunk, "event", None) or "").encode("utf-8", "replace")
+            chunk = chunk.data if chunk.data is not None else b""
+    if isinstance(chunk, str):
+        chunk = chunk.encode("utf-8", "surrogatepass")
+    if isinstance(chunk, (bytes, bytearray, memoryview)):
+        return NamedEvent(bytes(chunk), name, b"", None)
+    # httpx2 and niquests decode the data of an event themselves.
+    if name == b"error" and isinstance(chunk, dict):
+        return NamedEvent(msgspec.json.encode(chunk), name, b"", None)
+    return chunk
 
 
 def _overlapping() -> RuntimeError:

@@ -1,374 +1,395 @@
-"""The state of one stream and everything that changes it: framing, reading and merging each do their part
-without knowing of the others. The `Accumulator` is what is public of it.
+"""The state of one stream, and everything that changes it: framing, API and merger, with the fast path beside them.
+
+1. When a call returns, every event that it completed is merged. The call that completes an event raises its error.
+2. An event is merged whole or not at all.
+3. All chunks go through `_merge_chunk`, in whatever form they came.
+4. After an error the state stays as it is: the caller feeds nothing more.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Protocol
 
 import msgspec
 
-from .._apis.openai_chat import Reader, Refusal, Sentinel
+from .._apis.base import REFUSED, Chunks, Payload
+from .._apis.errors import errors_in
+from .._apis.openai_chat import OpenAIChat
 from .._codec.errors import Unreadable
-from .._codec.struct import copied, mended
-from .._errors import DecodeError, LimitError, ProviderError, StreamAggError, beginning, quoted
-from .._fastpath.fastpath import SLICE, Envelopes
-from .._framing.sse import CR, LF, LONG, Frame, Item, SSEDecoder, StrayLine, fold
+from .._codec.struct import copied, join_surrogates
+from .._error_shapes import error_in, is_error
+from .._errors import IncompleteStreamError, LimitError, ProviderError, StreamAggError
+from .._fastpath.fastpath import FastPath
+from .._framing.sse import CR, Framer, Item, NamedEvent, StrayLine
 from .._limits import Limits
-from .._merge.merger import Merger
+from .._merge.merger import FragmentObserver, Merger
 from .._merge.usage import UsageMode
 from .._repairs import REPAIRS
 from .._types.chunk import ChatCompletionChunk
 from .._types.completion import ChatCompletionResponse
-from .payloads import bytes_of, documents, hint, is_answer, is_cut, is_document, is_error, shown
+from .bodies import Body, Line, documents, is_answer, is_beginning, is_document
+from .messages import bytes_of, decode_error, encoded, no_chunk, too_early
 
-_WASTE = 4 * SLICE  # so many bytes are tried in vain, then the rest of a slice is read without an envelope
-_FEW = 8  # so many events make a try worth its cost
-_PART = 2048  # so many bytes are read without it where no envelope is expected
-_DEFAULT_LIMITS = Limits()
+FAST_PATH: type[FastPath] | None = FastPath
+"""The fast path of new accumulators. None: all events take the general path, with the same outcome."""
+
+SLICE = 16384
+"""Bytes of a feed that are read at a time, so that their lines are not all held at once. At half of it the fast path
+takes 5 % longer; at four times, an event that it leaves costs the copy of as many bytes."""
+
+Deliver = Callable[[ChatCompletionChunk], None]
 
 
-class Reading:
-    """One stream as far as it was read; the arguments are those of `Accumulator`."""
+class Observer(FragmentObserver, Protocol):
+    """What is told of a stream while it is merged."""
 
-    def __init__(self, *, usage: UsageMode = "auto", strict: bool = False, limits: Limits = _DEFAULT_LIMITS) -> None:
-        self.deliver: Callable[[ChatCompletionChunk], None] | None = None
-        """Called with each chunk once it is merged; None where nobody wants them. Set before any input."""
-        self.watch: Callable[[ChatCompletionChunk], None] | None = None
-        """As `deliver`, but called with the very chunk that was merged, which it must neither change nor keep."""
+    def chunk_merged(self, chunk: ChatCompletionChunk) -> None:
+        """A chunk was merged. It must be neither changed nor kept."""
+
+
+class Pipeline:
+    """One stream as far as it was read. The arguments are those of `Accumulator`."""
+
+    __slots__ = (
+        *("_body", "own_events", "fast", "_first_skipped", "_is_answer", "_is_flowing", "_limits", "_reading_repairs"),
+        *(
+            "_strict",
+            "api",
+            "deliver",
+            "framer",
+            "is_cut",
+            "is_done",
+            "merger",
+            "observer",
+            "origin",
+            "repairs",
+            "skipped",
+        ),
+    )
+
+    def __init__(self, *, usage: UsageMode, strict: bool, limits: Limits) -> None:
+        self.deliver: Deliver | None = None
+        """Called with each merged chunk, which shares nothing with the response."""
+        self.observer: Observer | None = None
         self.origin: Callable[[], str] = str
-        """Gives the end of the message about input without a chunk: what is known of where it came from."""
-        self._busy = False  # a call is under way
-        self._done = False  # `[DONE]` came
-        self._passed = 0  # events that were no chunks
-        self._events = 0  # those that the general path read
+        """The end of the message about input without a chunk: what is known of its source."""
+        self.repairs: dict[str, int] = {}
+        self.is_done = False
+        """Whether `[DONE]` came."""
+        self.is_cut = False
+        """Whether the input ended inside an event."""
+        self.skipped = 0
+        """Events that were no chunks."""
+        self.own_events = 0
+        """Payloads that the general path read."""
         self._limits = limits
         self._strict = strict
-        self._repairs: dict[str, int] = {}
-        self._heard: list[str] = []  # repairs of the payload in hand: they count once it is merged
-        self._sse = SSEDecoder(max_event_bytes=limits.event_bytes)
-        self._reader = Reader(self._hear, limits)
-        self._merger = Merger(usage, limits, self._note, strict=strict)
-        self._envelopes = Envelopes(self._merger, limits)
-        self._error: StreamAggError | None = None
-        self._response: ChatCompletionResponse | None = None  # what `finish` gave
-        self._finished = False  # `finish` was called
-        self._flows = False  # input stands between two events, but for what waits
-        self._waiting: list[bytes] = []  # the line that stands open, and reads of which none was looked into
-        self._lost: bool = False  # input ended inside an event
-        self._whole: bool = False  # a plain JSON body, not a stream
-        self._bare = False  # chunks stand on lines of their own, without `data:`
-        self._head: list[bytes] | None = None  # the beginning of a body that is no event stream
-        self._head_size = 0
-        self._oddity = b""  # the first payload that was passed over
+        self._reading_repairs: list[str] = []  # of the payload in hand: they count once it is merged
+        self.framer = Framer(max_event_bytes=limits.event_bytes)
+        self.api = OpenAIChat(self._note_reading, limits)
+        self.merger = Merger(usage, limits, self._note, self.api.check_depth, strict=strict)
+        # An event of a slice, and the line that was open before it, must stay below the limit.
+        has_room = limits.event_bytes >= 4 * SLICE and limits.response_size >= 4 * SLICE
+        most = limits.response_size - 4 * SLICE
+        self.fast = FAST_PATH(self.merger, self.api.decode, most) if FAST_PATH is not None and has_room else None
+        # Whether the fast path took the last slice whole: the input then stands between two events.
+        self._is_flowing = False
+        self._body: Body | None = None
+        self._is_answer = False  # the last payload was a plain answer
+        self._first_skipped = b""
 
     @property
-    def _count(self) -> int:
-        """How many payloads were read, but for those in what waits."""
-        envelopes = self._envelopes
-        return self._events + envelopes.merged + len(envelopes.held)
+    def events(self) -> int:
+        """Payloads that were read."""
+        return self.own_events if self.fast is None else self.own_events + self.fast.taken
 
-    # ------------------------------------------------------------------ event streams
+    @property
+    def is_complete(self) -> bool:
+        """Whether the stream is complete if the input ends here."""
+        if not self.merger.has_begun:
+            return False
+        is_whole_answer = self._is_answer and self.events == 1
+        return self.is_done or (
+            not self.is_cut and (is_whole_answer or self.api.has_ended(self.merger.finish_reasons()))
+        )
 
-    def _settle(self) -> None:
-        """Read what waits, and merge what the envelope holds back. An error in it is what the next call raises."""
-        try:
-            if self._waiting:
-                self._take_slice(b"")
-            while not self._envelopes.settle(self.deliver):
-                self._take_slice(b"")
-        except StreamAggError as error:
-            self._failed(error)
+    def response(self, *, final: bool = False) -> ChatCompletionResponse | None:
+        """The response so far; None before the first chunk. `final`: nothing follows."""
+        response = self.merger.response(final=final)
+        return join_surrogates(response) if self.api.has_surrogates else response
 
-    def _built(self, *, final: bool) -> ChatCompletionResponse | None:
-        response = self._merger.response(final=final)
-        return mended(response) if self._reader.has_surrogates else response
+    def why_incomplete(self) -> IncompleteStreamError:
+        """The error of input that ended before the stream was complete."""
+        if not self.merger.has_begun:
+            return IncompleteStreamError(no_chunk(self._first_skipped, self.events, self.origin()))
+        return IncompleteStreamError(too_early(self.is_cut, self.events, self.merger.missing()))
 
-    def _open(self) -> bool:
-        """Whether input is still taken; raises where it must not come."""
-        if self._error is not None:
-            raise self._error
-        if self._finished and not self._done:
-            raise RuntimeError("input after finish(): use a new Accumulator for another stream")
-        return not self._done
+    def observe(self, observer: Observer | None) -> None:
+        """Tell an observer of what is merged from now on. Call it before any input."""
+        self.observer = self.merger.observer = observer
+        self.merger.continued = None if observer is None else []
+
+    # Repairs
 
     def _note(self, kind: str) -> None:
         if self._strict:
             raise Unreadable(f"strict reading allows no repair: {kind} ({REPAIRS[kind]})")
-        self._repairs[kind] = self._repairs.get(kind, 0) + 1
+        self.repairs[kind] = self.repairs.get(kind, 0) + 1
 
-    def _hear(self, kind: str) -> None:
+    def _note_reading(self, kind: str) -> None:
         if self._strict:
             self._note(kind)
-        self._heard.append(kind)
+        self._reading_repairs.append(kind)
 
-    def _take_slice(self, data: bytes) -> None:
-        """Read a slice: by the envelope as far as that fits, and an event or a few at a time the general way."""
-        sse, envelopes, left = self._sse, self._envelopes, data
-        if self._waiting:
-            left = b"".join((*self._waiting, data))
-            self._waiting.clear()
-            envelopes.unread = 0
-        fresh = True  # the envelope was not tried yet
-        if self._flows:
-            left = envelopes.take(left, self.deliver)
-            if LF not in left and CR not in left and len(left) <= LONG:
-                if left:
-                    self._waiting.append(left)
+    # Input
+
+    def feed(self, data: bytes) -> None:
+        """Read a slice of any length, up to `[DONE]`."""
+        # Nearly all slices of a long stream continue those that the fast path took whole. Anything more that is asked
+        # of them here would cost each event a tenth of its time.
+        if self._is_flowing and self.fast is not None:
+            taken = self.fast.take(data, self.deliver) if len(data) <= SLICE and CR not in data else 0
+            if taken == len(data):
                 return
-            self._flows = fresh = False
-            envelopes.most_unread = 0  # until more events have fitted
-        if not envelopes.settle(self.deliver):
-            left = envelopes.spilled() + left
-            fresh = False
-        wasted = 0
-        while left and not self._done:
-            if fresh and envelopes.envelope is not None and wasted < _WASTE:
-                line = sse.open_line()
+            data = data[taken:]
+            self._is_flowing = False
+        if len(data) <= SLICE:
+            if not self.is_done:
+                self._feed(data)
+            return
+        for start in range(0, len(data), SLICE):
+            if self.is_done:
+                return
+            self._feed(data[start : start + SLICE])
+
+    def _feed(self, data: bytes) -> None:
+        framer, fast = self.framer, self.fast
+        if CR in data or framer.after_cr:
+            data = framer.line_feeds(data)
+        while True:
+            if fast is not None and fast.template is not None:
+                line = framer.take_open_line()
                 if line is not None:
-                    before = self._count
-                    left = envelopes.take(line + left, self.deliver)
-                    wasted += len(left) if self._count < before + _FEW else 0
-                    if left and not envelopes.settle(self.deliver):
-                        left = envelopes.spilled() + left
-            fresh = True
-            part = left[: self._end_of_part(left)]
-            blank = None if self.watch is not None else b"\r" if part.endswith(b"\r\n") else b""
-            self._take_all(sse.read(part), blank)
-            left = left[len(part) :]
-        if envelopes.envelope is not None and not self._done and (line := sse.open_line()) is not None:
-            self._flows = True
-            if line:
-                self._waiting.append(line)
+                    data = line + data if line else data
+                    taken = fast.take(data, self.deliver)
+                    if taken == len(data):
+                        self._is_flowing = True
+                        return
+                    data = data[taken:]
+            if not self._take_items(framer.read(data), fast):
+                return
+            data = framer.take_back()
 
-    def _end_of_part(self, data: bytes) -> int:
-        """Where to stop reading the general way, to try an envelope again: after one event, or some."""
-        start = 0 if self._envelopes.envelope is not None or self._envelopes.eager else _PART
-        if len(data) <= start:
-            return len(data)
-        line_end = data.find(b"\n", start)
-        boundary = b"\r\n\r\n" if data[line_end - 1 : line_end] == b"\r" else b"\n\n"
-        end = data.find(boundary, max(line_end - 1, start))
-        return end + len(boundary) if end >= 0 else len(data)
+    def _take_items(self, items: Iterable[Item], fast: FastPath | None = None) -> bool:
+        """Read and merge what the framing found, in order, up to `[DONE]` or the first error.
 
-    def _take_all(self, items: Iterable[Item], blank: bytes | None = None) -> None:
-        """Read and merge what the framing found, in order, up to `[DONE]` or the first error. `blank`:
-        a blank line without its LF, where an envelope may be made of what comes."""
+        Returns True, with the rest unread, once the fast path may take the events that follow.
+        """
         item: Item = b""
+        read, merge, learn = self.api.read, self._merge_chunk, None if fast is None else fast.learn
         try:
             for item in items:
                 if type(item) is bytes:
-                    self._take(item, blank)
-                elif isinstance(item, Frame):
-                    self._take_frame(item)
+                    self.own_events += 1
+                    try:
+                        chunks = read(item, b"")
+                    except REFUSED:
+                        self._take_documents(item)
+                    else:
+                        if type(chunks) is ChatCompletionChunk:
+                            merge(chunks, item, len(item))
+                            if learn is not None and learn(chunks, self.framer.prefix, item):
+                                return True
+                        else:
+                            self._merge_chunks(chunks, item, len(item))
+                elif isinstance(item, NamedEvent):
+                    self._take_named(item)
                 elif isinstance(item, StrayLine):
                     self._take_stray(item)
                 elif isinstance(item, StreamAggError):  # pragma: no branch - there is no other kind
                     raise item
-                if self._done:
-                    return
-        except Refusal as error:
-            raise self._refused(error, bytes_of(item)) from error
+                if self.is_done:
+                    return False
+        except REFUSED as error:
+            raise decode_error(error, bytes_of(item), self.events) from error
+        return False
 
-    def _take(self, data: bytes, blank: bytes | None = None) -> None:
-        """Read and merge one event's data."""
-        self._events += 1
+    def _take_documents(self, data: bytes) -> None:
+        """Read the data of an event that is no document, in an `except` block: several documents, or raise again."""
+        # Some servers end each document with a single line feed: one event then holds several.
+        lines, is_whole = documents(data)
+        if not is_whole or len(lines) < 2:
+            raise
+        self._forget()
+        self._note_reading("adjacent_data_lines")
+        self.own_events -= 1
+        self._take_items(lines)
+
+    def _merge_chunks(self, chunks: Chunks, data: bytes, weight: int) -> None:
+        if isinstance(chunks, Payload):
+            self.is_done = chunks is Payload.DONE
+            self.skipped += 1
+            self._first_skipped = self._first_skipped or data
+            self._count_reading_repairs()
+            return
+        for chunk in chunks if isinstance(chunks, list) else [chunks]:
+            self._merge_chunk(chunk, data, weight)
+
+    def _merge_chunk(self, chunk: ChatCompletionChunk, data: bytes, weight: int) -> None:
+        """Merge one chunk, tell of it, and raise the error that it reports."""
+        if chunk.choices is None and is_error(chunk.error):
+            raise ProviderError(chunk.error)
+        may_have_error = self.merger.add(chunk, data, weight)
+        if self._reading_repairs:
+            self._count_reading_repairs()
+        if self.observer is not None:
+            self.observer.chunk_merged(chunk)
+        if self.deliver is not None:
+            self.deliver(self._independent(chunk, data))
+        if may_have_error:
+            self._is_answer = chunk.object == "chat.completion" and is_answer(chunk)
+            if errors := errors_in(chunk):
+                raise ProviderError(errors[0])
+
+    def _independent(self, chunk: ChatCompletionChunk, data: bytes) -> ChatCompletionChunk:
+        """The chunk to hand out, which shares nothing with the response. The merger took over its usage and
+        logprobs."""
+        if self.api.has_surrogates:
+            return join_surrogates(chunk)
+        if chunk.usage is None and all(c.logprobs is None and c.usage is None for c in chunk.choices or ()):
+            return chunk
+        # Decoding again costs a tenth of copying struct by struct.
+        again = self.api.read(data, b"") if data else copied(chunk)
+        self._reading_repairs.clear()
+        return again if isinstance(again, ChatCompletionChunk) else chunk
+
+    def _count_reading_repairs(self) -> None:
+        """The payload in hand is merged: the repairs of its reading count now."""
+        for kind in self._reading_repairs:
+            self._note(kind)
+        self._reading_repairs.clear()
+
+    def _forget(self) -> None:
+        """An event of another form came: the fast path begins anew."""
+        if self.fast is not None:
+            self.fast.forget()
+
+    # Events that are more than a chunk, objects, and bodies that are no event stream
+
+    def _take_named(self, event: NamedEvent) -> None:
+        self._forget()
+        self.own_events += 1
+        if event.event == b"error" and event.data.strip() != b"[DONE]":
+            self._raise_error(event.data)
         try:
-            chunk = self._reader.read(data)
-        except Refusal:
-            lines, whole = documents(data)
-            if not whole or len(lines) < 2:
-                raise
-            self._hear("adjacent_data_lines")
-            self._events -= 1
-            self._take_all(lines)
+            chunks = self.api.read(event.data, event.event)
+        except REFUSED:
+            self._take_documents(event.data)
         else:
-            self._merge(chunk, data)
-            if blank is None:
-                if self._envelopes.envelope is not None:
-                    self._envelopes.end()
-            elif isinstance(chunk, ChatCompletionChunk):
-                self._envelopes.learn(chunk, data, self._sse.lead, blank, handed_out=self.deliver is not None)
+            self._merge_chunks(chunks, event.data, len(event.data))
 
-    def _take_frame(self, frame: Frame) -> None:
-        if frame.event != b"error" or frame.data.strip() == b"[DONE]":
-            self._take(frame.data)
-        else:
-            self._take_error(frame.data)
-
-    def _take_error(self, data: bytes) -> None:
-        """An event named `error` (Groq), or a line `error: {...}` (GPUStack)."""
-        self._events += 1
-        self._envelopes.end()
+    def _raise_error(self, data: bytes) -> NoReturn:
+        """Raise the error of an event named `error` (Groq), or of a line `error: {...}` (GPUStack)."""
         try:
-            plain = self._reader.parse(data, self._hear)
+            plain = self.api.parse(data, self._note_reading)
         except msgspec.DecodeError:
             raise ProviderError(data.decode("utf-8", "replace")) from None
         if isinstance(plain, dict) and plain.get("choices") is not None:
-            with suppress(Unreadable):  # where what stands beside the error is no chunk, the error is all
-                self._merge(self._reader.read_tolerantly(data), data)
-        raise ProviderError((isinstance(plain, dict) and plain.get("error")) or plain)
+            # The choices beside an error count. Where they are unreadable, the error alone counts.
+            with suppress(Unreadable):
+                self._merge_chunks(self.api.read(data, b"error"), data, len(data))
+        raise ProviderError(error_in(plain) or plain)
 
-    def _take_object(self, value: Any) -> None:
-        self._events += 1
-        self._envelopes.end()
-        try:
-            chunk, weight = self._reader.read_object(value)
-            self._merge(chunk, b"", weight)
-        except Refusal as error:
-            raise self._refused(error, shown(value)) from error
-
-    def _merge(self, chunk: ChatCompletionChunk | Sentinel, data: bytes, weight: int = 0) -> None:
-        if type(chunk) is not ChatCompletionChunk:
-            self._done = chunk is Sentinel.DONE
-            self._passed += 1
-            self._oddity = self._oddity or data
-            self._count_heard()
+    def add(self, payload: Any) -> None:
+        """Read one chunk: an object, or a payload as bytes or a named event. After `[DONE]` it is ignored."""
+        if self.is_done:
             return
-        if chunk.choices is None and is_error(chunk.error):
-            raise ProviderError(chunk.error)
-        plain = self._merger.add(chunk, weight or len(data))
-        self._whole = self._count == 1 and chunk.object == "chat.completion" and is_answer(chunk)
-        if self._heard:
-            self._count_heard()
-        if self.watch is not None:
-            self.watch(chunk)
-        if self.deliver is not None:
-            self.deliver(mended(chunk) if self._reader.has_surrogates else self._apart(chunk, data))
-        if chunk.error is not None and is_error(chunk.error):
-            raise ProviderError(chunk.error)
-        if not plain:
-            for choice in chunk.choices or ():
-                if is_error(choice.error):
-                    raise ProviderError(choice.error)
+        self._is_flowing = False
+        self._forget()
+        if isinstance(payload, (bytes, NamedEvent)):
+            if len(bytes_of(payload)) > self._limits.event_bytes:
+                raise LimitError("event_bytes", self._limits.event_bytes)
+            self._take_items([payload])
+            return
+        self.own_events += 1
+        try:
+            chunks, weight = self.api.read_object(payload)
+            self._merge_chunks(chunks, b"", weight)
+        except REFUSED as error:
+            raise decode_error(error, encoded(payload), self.events) from error
 
-    def _apart(self, chunk: ChatCompletionChunk, data: bytes) -> ChatCompletionChunk:
-        """The chunk to hand out, which shares nothing with the response: logprobs and usage were taken
-        over as they are, and to read them again costs a tenth of copying them."""
-        if chunk.usage is None and all(c.logprobs is None and c.usage is None for c in chunk.choices or ()):
-            return chunk
-        again = self._reader.read(data) if data else copied(chunk)
-        self._heard.clear()
-        return again if isinstance(again, ChatCompletionChunk) else chunk
-
-    def _count_heard(self) -> None:
-        """What was in hand is merged: the repairs that reading it needed count now."""
-        for kind in self._heard:
-            self._note(kind)
-        self._heard.clear()
-
-    # ------------------------------------------------------------------ bodies that are no event stream
-
-    def _take_stray(self, stray: StrayLine, *, cut: bool = False) -> bool:
-        """Take a line that is no field: a chunk without `data:`, an error, or part of a JSON or HTML
-        body. `cut` says that the line had no end. Returns whether it was of use."""
+    def _take_stray(self, stray: StrayLine, *, is_cut: bool = False) -> bool:
+        """Read a line that is no field; `is_cut`: it had no end. Returns whether it was of use."""
+        if self._body is None:
+            self._body = Body(self._limits.event_bytes)
+        kind = self._body.line(stray, is_cut=is_cut)
         line = stray.line.strip()
-        if self._head and stray.first:
-            self._keep(stray.line)
-        elif stray.inside and not line.startswith(b"error:"):
-            return False  # the event that stands open comes first
-        elif line == b"[DONE]":
-            self._done = True
-        elif line.startswith(b"error:") and is_document(line[6:]):
-            self._take_error(line[6:])
-        elif line.startswith(b"{") and is_document(line):
-            self._take_bare(line)
-        elif not stray.first or not line or (cut and self._bare):
-            return False
-        elif self._bare:
-            self._events += 1
+        if kind is Line.DONE:
+            self.is_done = True
+        elif kind is Line.ERROR:
+            self._forget()
+            self.own_events += 1
+            self._raise_error(line[6:])
+        elif kind is Line.DOCUMENT:
+            self._take_document(line, self._body)
+        elif kind is Line.UNREADABLE:
+            self.own_events += 1
             raise Unreadable("expected an object, as on the lines before")
-        else:
-            self._keep(stray.line)
-        return True
+        return kind is not Line.IGNORED
 
-    def _keep(self, line: bytes) -> None:
-        if self._head is None:
-            self._head = []
-        self._head.append(line)
-        self._head_size += len(line) + 1
-        fold(self._head, self._head_size, b"\n")
-        if self._head_size > self._limits.event_bytes:
-            raise LimitError("event_bytes", self._limits.event_bytes)
+    def _take_document(self, data: bytes, body: Body) -> None:
+        """Read a JSON document of its own: a plain answer, an error, or one chunk of many (NDJSON)."""
+        self.own_events += 1
+        self._forget()
+        chunks = self.api.read(data, b"")
+        chunk = chunks if isinstance(chunks, ChatCompletionChunk) else None
+        if chunk is not None and not is_answer(chunk) and not is_error(chunk.error):
+            self._note_reading("bare_json_line")
+            body.has_documents = True
+        self._merge_chunks(chunks, data, len(data))
+        self._is_answer = chunk is not None and is_answer(chunk)
 
-    def _take_bare(self, data: bytes) -> None:
-        """A JSON document of its own: a plain answer, an error, or one chunk of many (NDJSON)."""
-        self._events += 1
-        self._envelopes.end()
-        chunk = self._reader.read(data)
-        whole = isinstance(chunk, ChatCompletionChunk) and is_answer(chunk)
-        if isinstance(chunk, ChatCompletionChunk) and not whole and not is_error(chunk.error):
-            self._hear("bare_json_line")
-            self._bare = True
-        self._merge(chunk, data)
-        self._whole = whole and self._count == 1
+    # The end of input
 
-    # ------------------------------------------------------------------ the end
-
-    def _end(self) -> None:
-        """Read what the end of input left open."""
-        left = self._sse.end(b"".join(self._waiting))
-        self._waiting.clear()
-        self._lost = left.lost
+    def end(self) -> None:
+        """End of input: read what it left open."""
+        unfinished = self.framer.end()
+        self.is_cut = unfinished.is_cut
         data = b""
         try:
-            if left.event is not None:
-                frame = left.event if isinstance(left.event, Frame) else Frame(left.event, b"", b"", None)
-                data = frame.data
-                self._lost = not self._take_unterminated(frame)
-            if left.stray is not None and not self._done:
-                data = left.stray.line
-                self._lost = not self._take_stray(left.stray, cut=True) or self._lost
-            if self._head and not self._count:
-                data = b"\n".join(self._head)
-                self._take_body(data)
-        except Refusal as error:
-            raise self._refused(error, data) from error
+            if unfinished.event is not None:
+                event = unfinished.event
+                data = bytes_of(event)
+                self.is_cut = not self._take_unterminated(event)
+            if unfinished.stray is not None and not self.is_done:
+                data = unfinished.stray.line
+                self.is_cut = not self._take_stray(unfinished.stray, is_cut=True) or self.is_cut
+            if self._body is not None and not self.events and (data := self._body.value()):
+                self._take_body(data, self._body)
+        except REFUSED as error:
+            raise decode_error(error, data, self.events) from error
 
-    def _take_unterminated(self, frame: Frame) -> bool:
-        """Read a last event whose blank line never came; returns whether all of it could be read."""
-        lines, whole = ([frame.data], True) if is_document(frame.data) else documents(frame.data)
+    def _take_unterminated(self, event: bytes | NamedEvent) -> bool:
+        """Read a last event whose blank line never came. Returns whether all of it could be read."""
+        data = bytes_of(event)
+        name = event.event if isinstance(event, NamedEvent) else b""
+        lines, is_whole = ([data], True) if is_document(data) else documents(data)
         if lines:
-            self._hear("unterminated_event")
+            self._note_reading("unterminated_event")
         if len(lines) > 1:
-            self._hear("adjacent_data_lines")
-        self._take_all(Frame(line, frame.event, b"", None) for line in lines)
-        if not whole:
-            self._oddity = self._oddity or frame.data
-        return whole
+            self._note_reading("adjacent_data_lines")
+        self._take_items([NamedEvent(line, name, b"", None) for line in lines])
+        if not is_whole:
+            self._first_skipped = self._first_skipped or data
+        return is_whole
 
-    def _take_body(self, body: bytes) -> None:
-        """Read a body that was no event stream: JSON on many lines, or something else altogether."""
-        if is_document(body):
-            self._take_bare(body)
-        elif is_cut(body):
-            self._oddity = body
+    def _take_body(self, data: bytes, body: Body) -> None:
+        """Read a body that was no event stream: JSON on many lines, or something else."""
+        if is_document(data):
+            self._take_document(data, body)
+        elif is_beginning(data):
+            self._first_skipped = data
         else:
             raise Unreadable(f"neither an event stream nor JSON{self.origin()}")
-
-    def _refused(self, error: Exception, data: bytes) -> DecodeError:
-        reason = str(error) + hint(data)
-        path = error.path if isinstance(error, Unreadable) else ""
-        return DecodeError(reason, event=self._count, path=f"${path}", data=data)
-
-    def _fail(self, error: StreamAggError) -> NoReturn:
-        self._failed(error)
-        raise error
-
-    def _failed(self, error: StreamAggError) -> None:
-        self._error = error
-        self._flows = False
-        self._waiting.clear()
-        error.partial = self._built(final=False)
-
-    def _why(self) -> str:
-        """What is missing, for the message of an `IncompleteStreamError`."""
-        if not self._merger.began:
-            if self._oddity:
-                shown = f"{quoted(beginning(self._oddity))}{hint(self._oddity)}"
-                return f"the source had no chunk; it begins {shown}{self.origin()}"
-            return f"the source {'ended without a chunk' if self._count else 'was empty'}{self.origin()}"
-        where = "inside an event" if self._lost else "without [DONE]"
-        return f"the source ended {where} after {self._count} event{'s' * (self._count != 1)}, {self._merger.missing()}"

@@ -1,4 +1,4 @@
-"""The inputs that arguments stand for: files, what is in directories, what patterns match."""
+"""The inputs that the arguments name: files, the recordings in directories, the matches of patterns."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from collections.abc import Iterable, Iterator
 from msgspec import Struct
 
 SUFFIXES = (".sse", ".sse.gz")
-"""What is looked for in directories. Lines of JSON are not: they may be any log, or what we printed."""
+"""The suffixes of recordings in directories. Lines of JSON are left out: they may be any log, or our output."""
 
 
 class Input(Struct):
-    """One input, or what is wrong with an argument."""
+    """One input, or the problem with an argument."""
 
     name: str
     problem: OSError | None = None
 
 
 def inputs_of(arguments: Iterable[str]) -> Iterator[Input]:
-    """In the order of the arguments, sorted by name within each; an input given twice is read twice."""
+    """The inputs in the order of the arguments, sorted by name within each. One that is named twice is read twice."""
     for argument in arguments:
         if os.path.isdir(argument):
-            nothing = FileNotFoundError(f"no recordings in it ({', '.join(f'*{suffix}' for suffix in SUFFIXES)})")
-            yield from _found_in([argument]) or [Input(argument, nothing)]
+            no_recordings = FileNotFoundError(f"no recordings in it ({', '.join(f'*{suffix}' for suffix in SUFFIXES)})")
+            yield from _found_in([argument]) or [Input(argument, no_recordings)]
         elif any(letter in argument for letter in "*?[") and not os.path.lexists(argument):
             matches = glob.glob(argument, recursive=True)
             yield from _found_in(matches) or [Input(argument, FileNotFoundError("no file matches"))]
@@ -33,7 +33,7 @@ def inputs_of(arguments: Iterable[str]) -> Iterator[Input]:
 
 
 def _found_in(paths: Iterable[str]) -> list[Input]:
-    """Files as they are, and the recordings in directories at any depth; each once."""
+    """The files themselves, and the recordings in the directories at any depth; each once."""
     found: set[str] = set()
     unlisted: dict[str, OSError] = {}
 

@@ -1,4 +1,9 @@
-"""Many inputs read by several processes: the reports come in the order of the inputs."""
+"""Many inputs, read by several processes.
+
+1. The reports come in the order of the inputs.
+2. A process that dies costs one report: the input that it was reading gets a report of the death.
+3. A bounded number of reports waits in memory, however slow one input is.
+"""
 
 from __future__ import annotations
 
@@ -14,22 +19,24 @@ from .report import Report, unread
 
 Read = Callable[[Input], Report]
 
-_AHEAD = 2  # inputs that a process is given, so that it never waits for the next one
-_WINDOW = 64  # reports for each process that may wait for an earlier one
+_AHEAD = 2
+"""Inputs that a process has at a time. With one, a process would wait for the next one after each input."""
+_WINDOW = 64
+"""Reports for each process that may wait for an earlier one. With few, one large input stops the other processes."""
 
 
 def read_in_processes(inputs: Sequence[Input], read: Read, jobs: int) -> Generator[Report, None, None]:
-    """What `read`, a function at the top of a module, gives for each input; close it on every way out.
+    """The report of each input. Close the generator on every way out: it ends the processes.
 
-    Standard input is read here. A process that dies costs the input that it was reading, no other.
+    `read`: a function at the top of a module, which a process can import. This process reads standard input.
     """
-    waiting = deque(place for place, given in enumerate(inputs) if given.name != "-")
-    reports: dict[int, Report] = {}  # those whose turn has not come
+    waiting = deque(place for place, item in enumerate(inputs) if item.name != "-")
+    reports: dict[int, Report] = {}  # by place; they wait for their turn
     workers: list[_Worker] = []
     try:
-        for turn, given in enumerate(inputs):
-            if given.name == "-":
-                yield read(given)
+        for turn, item in enumerate(inputs):
+            if item.name == "-":
+                yield read(item)
                 continue
             while turn not in reports:
                 while len(workers) < min(jobs, len(waiting)):
@@ -37,7 +44,7 @@ def read_in_processes(inputs: Sequence[Input], read: Read, jobs: int) -> Generat
                 for worker in workers:
                     while len(worker.places) < _AHEAD and waiting and waiting[0] < turn + _WINDOW * jobs:
                         place = waiting.popleft()
-                        worker.give(place, inputs[place])
+                        worker.assign(place, inputs[place])
                 ready = wait([worker.connection for worker in workers if worker.places])
                 for worker in [worker for worker in workers if worker.connection in ready]:
                     place = worker.places.popleft()
@@ -54,7 +61,7 @@ def read_in_processes(inputs: Sequence[Input], read: Read, jobs: int) -> Generat
 
 
 class _Worker:
-    """A process that reads inputs, and which of them it still has, in order."""
+    """A process that reads inputs, and the places of the inputs that it has not reported yet."""
 
     def __init__(self, read: Read) -> None:
         self.places: deque[int] = deque()
@@ -62,17 +69,17 @@ class _Worker:
         context = multiprocessing.get_context("spawn")
         self.connection, theirs = context.Pipe()
         self._process = context.Process(target=_work, args=(theirs, read))
-        before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # which children inherit: Ctrl-C is for us
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # the child inherits this: only the parent handles Ctrl-C
         try:
             self._process.start()
         finally:
             signal.signal(signal.SIGINT, before)
         theirs.close()
 
-    def give(self, place: int, given: Input) -> None:
+    def assign(self, place: int, item: Input) -> None:
         self.places.append(place)
-        with suppress(OSError):  # of one that has died: `recv` will say so
-            self.connection.send(given)
+        with suppress(OSError):  # the process has died: `recv` reports it
+            self.connection.send(item)
 
     def end(self) -> None:
         if self.places:
@@ -81,7 +88,7 @@ class _Worker:
         self._process.join()
 
     def death(self) -> ChildProcessError:
-        """How the process ended, which has closed its side."""
+        """The error of a process that has closed its side: a signal, or an exit status."""
         self.connection.close()
         self._process.join()
         status = self._process.exitcode or 0
@@ -90,6 +97,6 @@ class _Worker:
 
 
 def _work(connection: Connection, read: Read) -> None:
-    with suppress(EOFError, BrokenPipeError):  # nothing more to do
+    with suppress(EOFError, BrokenPipeError):  # the parent has closed its side
         while True:
             connection.send(read(connection.recv()))

@@ -1,4 +1,4 @@
-"""What is shown while a stream is read."""
+"""The output of `--text` and `--follow`: the text of a stream while it is read."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from .terminal import write
 
 
 def write_text(chunks: streamagg.SyncChatCompletionStream) -> None:
-    """Write the text of choice 0 as it comes, and a newline after it."""
+    """Write the text of choice 0 as it comes, and a newline at its end."""
     wrote = False
     try:
         for text in chunks.text():
@@ -20,7 +20,7 @@ def write_text(chunks: streamagg.SyncChatCompletionStream) -> None:
 
 
 def follow(chunks: streamagg.SyncChatCompletionStream) -> None:
-    """Write what choice 0 says as it comes: reasoning dimmed, tool calls once they are ready."""
+    """Write choice 0 as it comes: its text, its reasoning dimmed, and its tool calls once they are ready."""
     page = _Page()
     try:
         for event in chunks.events():
@@ -30,7 +30,7 @@ def follow(chunks: streamagg.SyncChatCompletionStream) -> None:
                 case streamagg.TextDelta(text, choice=0) | streamagg.RefusalDelta(text, choice=0):
                     page.show("text", text)
                 case streamagg.ToolCallReady(call, place, choice=0):
-                    page.show(place, _called(call))
+                    page.show(place, _call_line(call))
                 case streamagg.MessageReplaced(choice=0):
                     page.show("replaced", "(the server begins anew)", dim=True)
     finally:
@@ -38,31 +38,31 @@ def follow(chunks: streamagg.SyncChatCompletionStream) -> None:
 
 
 class _Page:
-    """Parts of text, each on lines of its own, with a blank line between them but for calls."""
+    """Writes parts of text, each on lines of its own. A blank line separates two parts; two calls stand together."""
 
     def __init__(self) -> None:
         self._part: object = None
         self._end = ""  # the last two characters
 
     def show(self, part: str | int, text: str, *, dim: bool = False) -> None:
-        """Write more of a part, or begin another; calls are numbers."""
+        """Write more text of a part, or begin another part. The part of a call is its number."""
         if part != self._part:
             self._feed(1 if isinstance(part, int) and isinstance(self._part, int) else 2)
             self._part = part
-        self._end = (self._end + text)[-2:]  # first, as an interruption may come once it is written
+        self._end = (self._end + text)[-2:]  # before the write, which Ctrl-C may interrupt
         write(text, dim=dim)
 
     def end(self) -> None:
         self._feed(1)
 
     def _feed(self, newlines: int) -> None:
-        """See that what is there ends in so many newlines at least."""
+        """Make the output end in at least this number of newlines."""
         if self._end:
-            there = len(self._end) - len(self._end.rstrip("\n"))
-            write("\n" * (newlines - there))
+            written = len(self._end) - len(self._end.rstrip("\n"))
+            write("\n" * (newlines - written))
 
 
-def _called(call: streamagg.ToolCall) -> str:
+def _call_line(call: streamagg.ToolCall) -> str:
     if call.custom is not None:
         return f"→ {call.custom.name or ''}({call.custom.input or ''})"
     function = call.function or streamagg.ToolCallFunction()

@@ -1,9 +1,12 @@
-"""The command line: recordings in, responses out. Built on the public names alone."""
+"""The command line: reads recordings and prints responses.
+
+1. It uses the public names of the library alone.
+2. A stream that is not whole is printed as far as it came; its error goes to standard error, and to the exit status.
+"""
 
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Generator
 from contextlib import closing, suppress
@@ -28,10 +31,10 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         return _run(options)
     except OutputError as error:
-        if isinstance(error.__cause__, BrokenPipeError):  # the reader of our output has gone, which is its right
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # `| head` closes the pipe when it has enough.
+        if isinstance(error.__cause__, BrokenPipeError):
             return 0
-        with suppress(OutputError):  # it may be of standard error
+        with suppress(OutputError):  # the broken output may be standard error itself
             complain("standard output", str(error))
         return 2
     except KeyboardInterrupt:
@@ -41,7 +44,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _batch(arguments: list[str]) -> int:
     try:
         from .batch.main import main as batch
-    except ImportError as error:  # it says which extra is missing
+    except ImportError as error:  # its message names the missing extra
         complain("batch", str(error))
         return 2
     return batch(arguments)
@@ -63,7 +66,7 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _reports(inputs: list[Input], options: argparse.Namespace) -> Generator[Report, None, None]:
-    """What the inputs come to, in their order."""
+    """The reports of the inputs, in their order."""
     if options.jobs > 1 and len(inputs) > 1:
         from .jobs import read_in_processes
 
@@ -71,27 +74,27 @@ def _reports(inputs: list[Input], options: argparse.Namespace) -> Generator[Repo
     if options.follow:
         return _followed(inputs)
     watch = write_text if options.text else drain
-    return (read(given, watch) for given in inputs)
+    return (read(item, watch) for item in inputs)
 
 
 def _followed(inputs: list[Input]) -> Generator[Report, None, None]:
-    """Each below its name, where there are several."""
-    for place, given in enumerate(inputs):
+    """The reports of inputs that are written while they are read, each below its name where there are several."""
+    for place, item in enumerate(inputs):
         if len(inputs) > 1:
-            write(("\n" if place else "") + f"==> {name_of(given.name)} <==\n")
-        yield read(given, follow)
+            write(("\n" if place else "") + f"==> {name_of(item.name)} <==\n")
+        yield read(item, follow)
 
 
 def _show(report: Report, options: argparse.Namespace) -> None:
-    """Print what was asked for, as far as it was not printed while the input was read, and what was wrong."""
+    """Print the response in the format of the options, unless it was written while it was read, and print the error."""
     if options.jsonl:
         write(report.to_line() + "\n")
     elif options.text:
         if report.text:
             write(report.text + "\n")
-    elif report.response is not None and not options.follow:  # indented on a terminal, one line otherwise
-        shown = msgspec.json.format(report.response, indent=2) if is_terminal(sys.stdout) else report.response
-        write(shown + "\n")
+    elif report.response is not None and not options.follow:
+        json = msgspec.json.format(report.response, indent=2) if is_terminal(sys.stdout) else report.response
+        write(json + "\n")
     if options.usage and report.response is not None and report.usage is None:
         complain(name_of(report.file), "the stream reported no usage")
     if report.error is not None:

@@ -1,4 +1,4 @@
-"""The arguments of the command line."""
+"""The options of the command line."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ examples:
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
-    """The options; exits where they make no sense, or ask for help."""
+    """The parsed options. Exits with a usage error where options contradict each other, and after `--help`."""
     parser = argparse.ArgumentParser(
         prog="streamagg",
         usage="streamagg [--text | --follow | --jsonl] [--usage] [--summary] [--jobs N] [INPUT ...]",

@@ -1,4 +1,4 @@
-"""How far the reading of many inputs is, on standard error where that is a terminal."""
+"""The progress of reading many inputs, on standard error where that is a terminal."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from .terminal import is_terminal, say
 
 @contextmanager
 def progress(total: int) -> Iterator[Callable[[], None]]:
-    """What to call after each input. A bar where rich is installed; else a line after each tenth of the inputs.
+    """Gives a function to call after each input. It moves a bar where rich is installed, else prints ten lines in all.
 
-    Nothing for a single input, and where standard output is the terminal: there it shows how far it is.
+    It shows nothing for a single input, and where standard output is a terminal: the output itself is the progress.
     """
     if total == 1 or is_terminal(sys.stdout) or not is_terminal(sys.stderr):
         yield lambda: None

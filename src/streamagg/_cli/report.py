@@ -1,4 +1,8 @@
-"""One input to a report of what it came to."""
+"""One input, read to a report.
+
+1. No error of an input passes to the caller: the report holds it.
+2. A report can be pickled: it goes from process to process.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +27,7 @@ Watch = Callable[[streamagg.SyncChatCompletionStream], None]
 
 
 class Problem(Struct):
-    """What was wrong with a stream."""
+    """The error of an input."""
 
     type: str
     """The name of the error's class."""
@@ -31,17 +35,17 @@ class Problem(Struct):
 
 
 class Report(Struct):
-    """What one input came to; goes from process to process."""
+    """The state, response and error of one input."""
 
     file: str
     state: State = "complete"
     response: str | None = None
-    """The response as JSON, as far as there is one."""
+    """The response as JSON, as far as it came; None where no chunk came."""
     usage: streamagg.CompletionUsage | None = None
     error: Problem | None = None
     repairs: dict[str, int] = {}
     text: str = ""
-    """What `--text` shows, where it was not shown at once."""
+    """The text for `--text`, where it was not written while the input was read."""
 
     def to_line(self) -> str:
         """The line of `--jsonl`."""
@@ -55,23 +59,23 @@ class Report(Struct):
         return msgspec.json.encode(line).decode()
 
 
-def read(given: Input, watch: Watch) -> Report:
-    """Read one input. What is wrong with it is in the report."""
+def read(item: Input, watch: Watch) -> Report:
+    """Read one input to its end."""
     try:
-        if given.problem is not None:
-            raise given.problem
-        source, owned = _opened(given.name)
+        if item.problem is not None:
+            raise item.problem
+        source, closing = _open(item.name)
     except OSError as error:
-        return unread(given.name, error)
+        return unread(item.name, error)
     caught: Exception | None = None
-    with owned, streamagg.stream_sync(source) as chunks:
+    with closing, streamagg.stream_sync(source) as chunks:
         try:
             watch(chunks)
         except (streamagg.StreamAggError, OSError, EOFError, zlib.error) as error:
             caught = error
     response = chunks.snapshot()
     return Report(
-        file=given.name,
+        file=item.name,
         state=_state_after(caught),
         response=None if response is None else response.to_json(),
         usage=None if response is None else response.usage,
@@ -85,15 +89,15 @@ def drain(chunks: streamagg.SyncChatCompletionStream) -> None:
         pass
 
 
-def read_json(given: Input) -> Report:
-    """Read one input, silently."""
-    return read(given, drain)
+def read_json(item: Input) -> Report:
+    """Read one input without output."""
+    return read(item, drain)
 
 
-def read_text(given: Input) -> Report:
-    """Read one input, keeping the text."""
+def read_text(item: Input) -> Report:
+    """Read one input and keep its text."""
     pieces: list[str] = []
-    report = read(given, lambda chunks: pieces.extend(chunks.text()))
+    report = read(item, lambda chunks: pieces.extend(chunks.text()))
     report.text = "".join(pieces)
     return report
 
@@ -103,8 +107,8 @@ def unread(name: str, error: OSError) -> Report:
     return Report(file=name, state="unreadable", error=_problem(error))
 
 
-def _opened(name: str) -> tuple[Any, AbstractContextManager[Any]]:
-    """What to read, and what is to be closed then: standard input is not ours."""
+def _open(name: str) -> tuple[Any, AbstractContextManager[Any]]:
+    """The source to read, and a context that closes it. Standard input is not ours to close."""
     if name != "-":
         file = gzip.open(name) if name.endswith(".gz") else open(name, "rb")  # noqa: SIM115 - `read` closes it
         return file, file

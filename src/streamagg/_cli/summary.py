@@ -1,4 +1,4 @@
-"""What all inputs came to, added up."""
+"""The totals of all inputs: states, usage and repairs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .terminal import say
 
 
 class Summary:
-    """Adds up reports."""
+    """Sums the reports of all inputs."""
 
     def __init__(self) -> None:
         self.usage = streamagg.CompletionUsage()

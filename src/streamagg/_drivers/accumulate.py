@@ -8,7 +8,7 @@ from .._limits import Limits
 from .._merge.usage import UsageMode
 from .._sources.items import AsyncItems, SyncItems
 from .._types.completion import ChatCompletionResponse
-from .driver import DEFAULT_LIMITS, IncompleteMode, Session
+from .driver import DEFAULT_LIMITS, Driver, IncompleteMode
 from .stream import ChatCompletionStream, SyncChatCompletionStream
 from .tap import ChatCompletionTap, SyncChatCompletionTap
 
@@ -33,24 +33,25 @@ async def accumulate(
     Raises a `StreamAggError` (of a response with an error status `ProviderError`), a `TypeError` for what
     cannot be read, a `RuntimeError` for a response read or closed before, and whatever the source raises.
     """
-    if isinstance(source, (ChatCompletionStream, ChatCompletionTap)):  # it has its own options
+    # `stream` and `tap` made it with options of its own, which stay.
+    if isinstance(source, (ChatCompletionStream, ChatCompletionTap)):
         async for _ in source:
             pass
         return source.response()
     if isinstance(source, (SyncChatCompletionStream, SyncChatCompletionTap)):
         return accumulate_sync(source)
-    session = Session(usage, strict, limits, incomplete, idle_timeout)
-    items = session.open(AsyncItems(source))
-    next_item = session.reader(items)
+    driver = Driver(usage, strict, limits, incomplete, idle_timeout)
+    items = AsyncItems(source)
+    take, next_item = driver.begin(items.body), driver.reader(items)
     try:
-        while not session.take(await next_item()):
+        while not take(await next_item()):
             pass
         await items.linger()
     except StopAsyncIteration:
         pass
     finally:
         await items.aclose()
-    return session.result()
+    return driver.result()
 
 
 def accumulate_sync(
@@ -67,14 +68,14 @@ def accumulate_sync(
         for _ in source:
             pass
         return source.response()
-    session = Session(usage, strict, limits, incomplete, idle_timeout)
-    items = session.open(SyncItems(source))
-    next_item = session.reader_sync(items)
+    driver = Driver(usage, strict, limits, incomplete, idle_timeout)
+    items = SyncItems(source)
+    take, next_item = driver.begin(items.body), driver.reader(items)
     try:
-        while not session.take(next_item()):
+        while not take(next_item()):
             pass
     except StopIteration:
         pass
     finally:
         items.close()
-    return session.result()
+    return driver.result()

@@ -10,7 +10,7 @@ from .._limits import Limits
 from .._merge.usage import UsageMode
 from .._types.completion import ChatCompletionResponse
 from .accumulate import accumulate
-from .driver import DEFAULT_LIMITS, IncompleteMode, Session
+from .driver import DEFAULT_LIMITS, Driver, IncompleteMode
 
 
 async def accumulate_all(
@@ -25,17 +25,18 @@ async def accumulate_all(
 ) -> list[ChatCompletionResponse | Exception]:
     """Accumulate many sources, at most `limit` at a time; the results are in the order of the sources.
 
-    In the place of a source that failed stands the error, not raised: a `StreamAggError`, or whatever
-    the source raised. A source may also be what opens one: an awaitable (a client's call), an async
+    In the place of a source that failed stands the error, not raised: a `StreamAggError`, or the
+    exception of the source. A source may also be what opens one: an awaitable (a client's call), an async
     context manager (`client.stream(...)`), or a function of no arguments that returns a source or one of
     these. It is opened when its turn comes, and what it opened is closed. `sources` is iterated as places
-    become free; what it raises itself cancels those that run, and is raised. Options as `accumulate`.
+    become free; an exception of `sources` itself cancels the reading, and is raised. Options as `accumulate`.
     """
     import anyio
 
     if limit < 1:
         raise ValueError(f"limit must be 1 or more, not {limit!r}")
-    Session(usage, strict, limits, incomplete, idle_timeout)  # a wrong option is raised, once
+    # A wrong option is raised at once, not put in the place of each source.
+    Driver(usage, strict, limits, incomplete, idle_timeout)
     results: list[ChatCompletionResponse | Exception] = []
     free = anyio.Semaphore(limit)
     failure: Exception | None = None
@@ -67,8 +68,10 @@ async def accumulate_all(
 
 async def _read(source: Any, **options: Any) -> ChatCompletionResponse:
     """Open a source where it is still to be opened, accumulate it, and close what was opened here."""
+    # An HTTP response is a context manager too, and is open already.
     opens = hasattr(source, "__aenter__") and not hasattr(source, "__aiter__") and not hasattr(source, "content")
-    if callable(source) and not opens:  # context managers made by contextlib are callable too
+    # Context managers made by contextlib are callable too.
+    if callable(source) and not opens:
         source, opens = source(), True
     if hasattr(source, "__await__"):
         source, opens = await source, True
@@ -80,6 +83,7 @@ async def _read(source: Any, **options: Any) -> ChatCompletionResponse:
     try:
         return await accumulate(source, **options)
     finally:
-        response = getattr(source, "http_response", source)  # openai: with_raw_response
+        # openai's `with_raw_response` keeps the response that is to be closed.
+        response = getattr(source, "http_response", source)
         if hasattr(response, "aclose"):
             await response.aclose()

@@ -1,28 +1,58 @@
-"""One stream and the options of its driver: all that `accumulate`, `stream` and `tap` share but the loop."""
+"""One stream and the options of its driver: everything that `accumulate`, `stream` and `tap` share but the loop.
+
+1. A driver has one accumulator, whose state its owner may look at any time.
+2. `begin` picks the sink once, when reading begins: the accumulator, or an `ErrorBody` where the HTTP status is an
+   error. The accumulator of such a body stays empty.
+3. `begin` returns the function that takes an item. It returns whether reading should stop, and raises a
+   `StreamAggError`, or the exception of an object's own attributes.
+4. `reader` returns the function that gives the next item. It raises as `next` of the items does, and
+   `IdleTimeoutError`.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from functools import partial
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, Protocol
 
 from .._accumulator.accumulator import Accumulator
 from .._errors import IdleTimeoutError, IncompleteStreamError
 from .._limits import Limits
 from .._merge.usage import UsageMode
+from .._sources.http import HTTPBody
 from .._sources.items import AsyncItems, SyncItems
 from .._types.completion import ChatCompletionResponse
-from .error_body import Refusal
+from .error_body import ErrorBody
+from .timing import StreamClock
 
 IncompleteMode = Literal["raise", "return"]
-Items = TypeVar("Items", AsyncItems, SyncItems)
 
 DEFAULT_LIMITS = Limits()
 
+_SLICES = (bytes, str, bytearray, memoryview)
+"""The types of slices of a body. Any other item is a chunk."""
 
-class Session:
-    """One stream and the options of the drivers; all but the reading itself."""
+
+class Sink(Protocol):
+    """Takes a stream: an `Accumulator`, or an `ErrorBody`."""
+
+    @property
+    def done(self) -> bool:
+        """Whether further input is ignored."""
+
+    def feed(self, data: bytes | bytearray | memoryview | str, /) -> None:
+        """Take a slice of the body."""
+
+    def add(self, chunk: Any, /) -> None:
+        """Take one chunk."""
+
+    def finish(self) -> ChatCompletionResponse:
+        """End of input: the response, or a `StreamAggError`. A second call gives the same answer."""
+
+
+class Driver:
+    """One stream and its options, which are those of `accumulate`."""
 
     def __init__(
         self,
@@ -36,76 +66,98 @@ class Session:
             raise ValueError(f"incomplete must be 'raise' or 'return', not {incomplete!r}")
         if idle_timeout is not None and not idle_timeout > 0:
             raise ValueError("idle_timeout must be a positive number of seconds, or None")
-        self.accumulator: Accumulator = Accumulator(usage=usage, strict=strict, limits=limits)
-        self._returns = incomplete == "return"
-        self._idle_timeout: float | None = idle_timeout
-        self._came = -1
+        self.accumulator = Accumulator(usage=usage, strict=strict, limits=limits)
+        self._sink: Sink | None = None
+        self._returns_partial = incomplete == "return"
+        self._idle_timeout = idle_timeout
+        self._events = -1  # at the last look; -1 is less than any count
         self._deadline = 0.0
 
-    def open(self, items: Items) -> Items:
-        """Get ready for a source's items: those of an answer with an error status are no stream."""
-        answer = items.answer
-        if answer is not None:
-            if answer.status is not None and answer.status >= 400:
-                self.accumulator = Refusal(answer)
-            self.accumulator.origin = answer.content_type
-        return items
+    def begin(self, body: HTTPBody | None, clock: StreamClock | None = None) -> Callable[[Any], bool]:
+        """Reading begins: pick the sink for a source, and return the function that takes an item.
 
-    def take(self, item: Any) -> bool:
-        """Push one item of the source; returns whether reading should stop."""
-        if type(item) is bytes or isinstance(item, (bytes, str, bytearray, memoryview)):
-            self.accumulator.feed(item)
-        else:
-            self.accumulator.add(item)
-        return self.accumulator._done
+        `clock` is read after each item. Times count from now, where it was not started before.
+        """
+        sink = self._sink = self._pick_sink(body)
+        feed, add = sink.feed, sink.add
+        if clock is None:
+
+            def take(item: Any) -> bool:
+                feed(item) if type(item) is bytes or isinstance(item, _SLICES) else add(item)
+                return sink.done
+
+            return take
+        clock.start()
+        read_clock, view = clock.read, self.accumulator.view
+
+        def take_timed(item: Any) -> bool:
+            try:
+                feed(item) if type(item) is bytes or isinstance(item, _SLICES) else add(item)
+            finally:
+                read_clock(view)
+            return sink.done
+
+        return take_timed
+
+    def _pick_sink(self, body: HTTPBody | None) -> Sink:
+        if body is None:
+            return self.accumulator
+        self.accumulator.origin = body.content_type
+        # The body of an error status may look like anything, a whole stream included: it says why, and is no stream.
+        return ErrorBody(body) if body.status is not None and body.status >= 400 else self.accumulator
 
     def result(self) -> ChatCompletionResponse:
-        """What the stream came to, at its end."""
+        """End of input: the response. `incomplete` decides about a stream that was cut."""
         try:
-            return self.accumulator.finish()
+            return (self._sink or self.accumulator).finish()
         except IncompleteStreamError as error:
-            if self._returns and error.partial is not None:
+            if self._returns_partial and error.partial is not None:
                 return error.partial
             raise
 
-    def reader(self, items: AsyncItems) -> Callable[[], Awaitable[Any]]:
-        """What gives the next item, in time."""
-        return items.next if self._idle_timeout is None else partial(self._next_in_time, items)
+    def reader(self, items: AsyncItems | SyncItems) -> Callable[[], Any]:
+        """The function that gives the next item, in time; for `AsyncItems` it must be awaited."""
+        if self._idle_timeout is None:
+            return items.next
+        if isinstance(items, AsyncItems):
+            return partial(self._next_in_time, items)
+        return partial(self._next_in_time_sync, items)
 
     async def _next_in_time(self, items: AsyncItems) -> Any:
         """The next item, or `IdleTimeoutError` once no data event came for `idle_timeout` seconds."""
         import anyio
 
         now = anyio.current_time()
-        deadline = self._until(now)
-        if now < deadline:  # a source that never waits cannot be interrupted
+        deadline = self._deadline_at(now)
+        # A source that never waits (a flood of comments) reaches no point where a scope could interrupt it.
+        if now < deadline:
             with anyio.CancelScope(deadline=deadline):
                 return await items.next()
-        raise self._idle()
-
-    def reader_sync(self, items: SyncItems) -> Callable[[], Any]:
-        """As `reader`; a blocking read cannot be cut short, so the time is looked at before the next one."""
-        return items.next if self._idle_timeout is None else partial(self._next_in_time_sync, items)
+        raise self._idle_error()
 
     def _next_in_time_sync(self, items: SyncItems) -> Any:
+        """The same. A blocking read cannot be cut short: the time is checked before each one."""
         now = time.monotonic()
-        if now >= self._until(now):
-            raise self._idle()
+        if now >= self._deadline_at(now):
+            raise self._idle_error()
         return items.next()
 
-    def sign_of_life(self) -> None:
-        """Where nothing is read any more, whatever comes restarts the idle time."""
-        self._came = -1
+    def pass_unread(self, item: Any) -> bool:
+        """Takes an item in the place of the function that `begin` returned, once reading has ended.
 
-    def _until(self, now: float) -> float:
+        Any item restarts the idle time then: no event is counted any more.
+        """
+        self._events = -1
+        return False
+
+    def _deadline_at(self, now: float) -> float:
         """When the time is up: it runs from the last data event."""
-        accumulator = self.accumulator
-        came = accumulator._count + accumulator._envelopes.unread  # what waits has events: no need to count them
-        if came != self._came:
-            self._came, self._deadline = came, now + (self._idle_timeout or 0)
+        events = self.accumulator.events
+        if events != self._events:
+            self._events, self._deadline = events, now + (self._idle_timeout or 0)
         return self._deadline
 
-    def _idle(self) -> IdleTimeoutError:
+    def _idle_error(self) -> IdleTimeoutError:
         error = IdleTimeoutError(self._idle_timeout or 0)
         error.partial = self.accumulator.snapshot()
         return error

@@ -1,60 +1,77 @@
-"""An answer whose HTTP status is an error: its body is read out, and raised as a `ProviderError`."""
+"""The body of a response whose HTTP status is an error. It is read out, and raised as a `ProviderError`.
+
+Of such a body no chunk is merged: servers send JSON, an event stream with an error, a page of HTML, or nothing at all.
+"""
 
 from __future__ import annotations
 
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import msgspec
 
 from .._accumulator.accumulator import Accumulator
+from .._error_shapes import error_in, is_error
 from .._errors import ProviderError, StreamAggError, beginning, quoted
-from .._sources.http import Answer
+from .._sources.http import HTTPBody
 
-_MOST = 2**20  # of the body: no error needs more words
+_MOST_BYTES = 2**20
+"""Bytes after which reading stops, because a server might send without end. The longest of 18 recorded error bodies has
+792 bytes, and a page of HTML a few hundred times as many. Half of it cuts none of these; much less could cut a page,
+whose error would then lack its end."""
 
 
-class Refusal(Accumulator):
-    """Takes the body of such an answer, as an accumulator takes a stream; `finish` raises what it says."""
+class ErrorBody:
+    """The sink for such a body: `finish` raises the error that the body reports."""
 
-    def __init__(self, answer: Answer) -> None:
-        super().__init__()
-        self._answer = answer
-        self._body = bytearray()
-        self._refusal: ProviderError | None = None
+    def __init__(self, body: HTTPBody) -> None:
+        self._http = body
+        self._data = bytearray()
+        self._error: ProviderError | None = None
+
+    @property
+    def done(self) -> bool:
+        """Whether enough of the body is there."""
+        return len(self._data) > _MOST_BYTES
 
     def feed(self, data: bytes | bytearray | memoryview | str) -> None:
-        self._body += data.encode() if isinstance(data, str) else data
-        self._done = len(self._body) > _MOST
+        """Take a slice of the body."""
+        self._data += data.encode() if isinstance(data, str) else data
+
+    def add(self, chunk: Any) -> NoReturn:
+        """Raise a `TypeError`: an HTTP body has slices."""
+        raise TypeError(f"an HTTP body with status {self._http.status} gave {type(chunk).__name__}, not bytes")
 
     def finish(self) -> NoReturn:
-        if self._refusal is None:
-            self._refusal = self._read()
-        raise self._refusal
+        """Raise the error. A second call raises it again."""
+        if self._error is None:
+            self._error = self._read()
+        raise self._error
 
     def _read(self) -> ProviderError:
-        status = self._answer.status
-        body = bytes(self._body)
+        body = bytes(self._data)
         try:
             plain = msgspec.json.decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             plain = None
-        if isinstance(plain, list) and len(plain) == 1:  # Gemini
+        # Gemini puts its error object into a list.
+        if isinstance(plain, list) and len(plain) == 1:
             plain = plain[0]
-        inner = plain.get("error") if isinstance(plain, dict) else None
-        for error in (inner, plain):
-            if isinstance(error, (dict, str)) and error:
-                return ProviderError(error, status=status)
-        return self._read_text(body.decode("utf-8", "replace"), status)
+        for error in (error_in(plain), plain):
+            if is_error(error):
+                return ProviderError(error, status=self._http.status)
+        return self._read_text(body.decode("utf-8", "replace"))
 
-    def _read_text(self, text: str, status: int | None) -> ProviderError:
-        """The error of a body that is no JSON object: an event stream with an error, a page, or nothing."""
+    def _read_text(self, text: str) -> ProviderError:
+        """The error of a body that is no JSON object: an event stream with an error, a page, or no text."""
+        status = self._http.status
         events = Accumulator()
         try:
             events.feed(text)
             events.finish()
         except ProviderError as error:
             return ProviderError(error.body, status=status)
+        # Any other text is no event stream, and is quoted below.
         except StreamAggError:
             pass
         said = f"; the body begins {quoted(beginning(text.strip()))}" if text.strip() else " and an empty body"
-        return ProviderError(text, status=status, message=f"HTTP status {status}{said}{self._answer.content_type()}")
+        return ProviderError(text, status=status, message=f"HTTP status {status}{said}{self._http.content_type()}")

@@ -1,49 +1,42 @@
-"""What the two stream wrappers share: all but the reading itself."""
+"""The base of `stream` and `tap`: a source, its driver, the state of its stream, and the times of its parts."""
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from typing import Any, TypeVar
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from .._errors import StreamAggError
-from .._events.emitter import Teller
-from .._events.types import StreamEvent, TextDelta
-from .._types.chunk import ChatCompletionChunk
+from .._sources.items import AsyncItems, SyncItems
 from .._types.completion import ChatCompletionResponse
-from .driver import Session
+from .driver import Driver
 from .timing import StreamClock, Timing
 
-T = TypeVar("T")
 
+class StreamBase:
+    """One source that is read item by item, and the state of its stream."""
 
-class Wrapped:
-    """The face that both stream wrappers share."""
+    _take: Callable[[Any], bool]
+    """Takes an item, see `Driver.begin`. Set once reading begins."""
 
-    def __init__(self, source: Any, session: Session) -> None:
+    def __init__(self, source: Any, driver: Driver) -> None:
         self._source = source
-        self._session = session
-        self._chunks: deque[ChatCompletionChunk] = deque()
+        self._driver = driver
+        self._clock = StreamClock()
         self._error: StreamAggError | None = None
         self._ended = False
-        self._busy = False
-        self._clock = StreamClock()
-        self._teller: Teller | None = None
-        session.accumulator.deliver = self._chunks.append
-
-    @property
-    def complete(self) -> bool:
-        """Whether the stream, if it ended here, would be complete."""
-        return self._session.accumulator.complete
+        self._items: Any = None
+        """The source's `AsyncItems` or `SyncItems`, while they are open."""
+        self._next: Callable[[], Any] | None = None
+        """Gives the next item, see `Driver.reader`. Set once reading begins."""
 
     @property
     def repairs(self) -> Mapping[str, int]:
-        """What was odd about the stream so far: how often each kind of `REPAIRS` was needed."""
-        return self._session.accumulator.repairs
+        """How often each kind of `REPAIRS` was needed so far."""
+        return self._driver.accumulator.repairs
 
     @property
     def timing(self) -> Timing:
-        """When what has come so far arrived, in seconds since the stream was entered or first read."""
+        """The times at which the parts so far arrived, in seconds since this was entered or first read."""
         return self._clock.timing
 
     def snapshot(self) -> ChatCompletionResponse | None:
@@ -51,88 +44,11 @@ class Wrapped:
 
         Readable at any time, also after an error or a cancellation.
         """
-        return self._session.accumulator.snapshot()
+        return self._driver.accumulator.snapshot()
 
-    def response(self) -> ChatCompletionResponse:
-        """The response, once the stream has ended or was closed; raises as `Accumulator.finish` does.
-
-        A `RuntimeError` while the stream still runs: `snapshot` gives what there is then.
-        """
-        if not self._ended:
-            raise RuntimeError("the stream has not ended yet: snapshot() gives the response so far")
-        return self._session.result()
-
-    def _take(self, item: Any) -> bool:
-        try:
-            return self._session.take(item)
-        finally:
-            self._clock.read(self._session.accumulator)
-
-    def _claim(self) -> None:
-        """Two tasks that read at once would each lose what the other gets."""
-        if self._busy:
-            raise RuntimeError("another task is reading this stream: let one task read it, and cancel that to stop it")
-        self._busy = True
-
-    def _end(self) -> None:
-        """The source has ended: find out whether that is an error. Chunks before one come first."""
-        self._ended = True
-        if self._error is None:
-            try:
-                self._session.result()
-            except StreamAggError as error:
-                self._error = error
-            if self._clock.timing.first_byte is not None:  # the end may have brought a last chunk
-                self._clock.read(self._session.accumulator)
-        if self._teller is not None:
-            self._teller.end(well=self._error is None and self.complete)
-
-    def _told(self, ready_before_finish: bool) -> deque[StreamEvent]:
-        """Where the events will come, in the place of chunks."""
-        events: deque[StreamEvent] = deque()
-        self._tell(events.append, ready_before_finish)
-        return events
-
-    def _texts(self) -> deque[str]:
-        """Where the text of choice 0 will come, in the place of chunks."""
-        texts: deque[str] = deque()
-
-        def tell(event: StreamEvent) -> None:
-            if isinstance(event, TextDelta) and event.choice == 0:
-                texts.append(event.text)
-
-        self._tell(tell, ready_before_finish=False)
-        return texts
-
-    def _tell(self, tell: Callable[[StreamEvent], None], ready_before_finish: bool) -> None:
-        accumulator = self._session.accumulator
-        if accumulator.events or self._teller is not None:
-            raise RuntimeError("the stream is being read already: ask for events() or text() first, and once")
-        accumulator.deliver = None
-        self._teller = Teller(accumulator, tell, early=ready_before_finish)
-
-
-class AsyncTold(AsyncIterator[T]):
-    """What is told of a stream while it is read; `fill` reads until there is something, and raises at the end."""
-
-    def __init__(self, fill: Callable[[deque[T]], Awaitable[None]], told: deque[T]) -> None:
-        self._fill = fill
-        self._told = told
-
-    async def __anext__(self) -> T:
-        if not self._told:
-            await self._fill(self._told)
-        return self._told.popleft()
-
-
-class Told(Iterator[T]):
-    """As `AsyncTold`, of a blocking source."""
-
-    def __init__(self, fill: Callable[[deque[T]], None], told: deque[T]) -> None:
-        self._fill = fill
-        self._told = told
-
-    def __next__(self) -> T:
-        if not self._told:
-            self._fill(self._told)
-        return self._told.popleft()
+    def _begin(self, items: AsyncItems | SyncItems) -> Callable[[], Any]:
+        """Reading begins. Returns `_next`."""
+        self._items = items
+        self._take = self._driver.begin(items.body, self._clock)
+        self._next = self._driver.reader(items)
+        return self._next

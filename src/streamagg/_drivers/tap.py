@@ -1,11 +1,13 @@
 """`tap`, async and sync: a source's items pass through untouched, and are read on the way.
 
-Nothing that reading runs into is raised where the items pass: it is kept for `.error`.
+1. Each item is read before it is handed out. It is handed out even where reading fails.
+2. No error of reading is raised where the items pass: it is kept for `.error`, and ends the reading alone.
+3. Each exception of the source passes.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 from .._errors import DecodeError, IdleTimeoutError, StreamAggError
@@ -14,55 +16,36 @@ from .._merge.usage import UsageMode
 from .._sources.items import AsyncItems, SyncItems
 from .._types.completion import ChatCompletionResponse
 from .._types.usage import CompletionUsage
-from .driver import DEFAULT_LIMITS, IncompleteMode, Session
-from .timing import StreamClock, Timing
+from .driver import DEFAULT_LIMITS, Driver, IncompleteMode
+from .stream_base import StreamBase
 
 
-class _Tapped:
-    """The face that both taps share."""
+class _Tap(StreamBase):
+    """A tap but for its loop."""
 
-    def __init__(self, source: Any, session: Session) -> None:
-        self._source = source
-        self._session = session
-        session.accumulator.at_once()
-        self._clock = StreamClock()
-        self._error: StreamAggError | None = None
-        self._ended = False
+    def __init__(self, source: Any, driver: Driver) -> None:
+        super().__init__(source, driver)
 
     @property
     def error(self) -> StreamAggError | None:
-        """What reading ran into so far; after the end also what is missing: what `response` raises."""
+        """The error of reading so far; after the end also that of a stream which is not whole. `response` raises it."""
         return self._error
 
     @property
     def complete(self) -> bool:
         """Whether the stream, if it ended here, would be complete."""
-        return self._error is None and self._session.accumulator.complete
+        return self._error is None and self._driver.accumulator.complete
 
     @property
     def done(self) -> bool:
-        """Whether `[DONE]` came: what follows it passes, but is not read."""
-        return self._session.accumulator._done
-
-    @property
-    def repairs(self) -> Mapping[str, int]:
-        """What was odd about the stream so far: how often each kind of `REPAIRS` was needed."""
-        return self._session.accumulator.repairs
-
-    @property
-    def timing(self) -> Timing:
-        """When what has come so far arrived, in seconds since the tap was entered or first read."""
-        return self._clock.timing
+        """Whether `[DONE]` came: the items after it pass, but are not read."""
+        return self._driver.accumulator.done
 
     @property
     def usage(self) -> CompletionUsage | None:
         """The usage so far, None before the first report. Taken from a snapshot."""
         snapshot = self.snapshot()
         return None if snapshot is None else snapshot.usage
-
-    def snapshot(self) -> ChatCompletionResponse | None:
-        """The response so far, which nothing that follows changes; None before the first chunk."""
-        return self._session.accumulator.snapshot()
 
     def response(self) -> ChatCompletionResponse:
         """The response, once the tap has ended or was closed; raises `error` where there is one.
@@ -73,41 +56,33 @@ class _Tapped:
             raise RuntimeError("the tap has not ended yet: close it, or take its snapshot()")
         if self._error is not None:
             raise self._error
-        return self._session.result()
+        return self._driver.result()
 
-    def _take(self, item: Any) -> None:
-        """Read one item. It goes out whatever comes of that."""
-        if self._error is not None or self.done:
-            self._session.sign_of_life()
-            return
-        try:
-            self._session.take(item)
-        except StreamAggError as error:
+    def _stop(self, error: Exception | None = None) -> None:
+        """Reading has ended, by `[DONE]` or by an error: the items that follow pass unread."""
+        self._take = self._driver.pass_unread
+        if error is None or isinstance(error, StreamAggError):
             self._error = error
-        except Exception as error:  # of an object's own attributes
-            events = self._session.accumulator.events
-            self._error = DecodeError(f"reading it raised {type(error).__name__}", event=events)
-            self._error.__cause__ = error
-            self._error.partial = self.snapshot()
-        self._clock.read(self._session.accumulator)
+            return
+        # A property of an object that a client made has raised.
+        self._error = DecodeError(f"reading it raised {type(error).__name__}", event=self._driver.accumulator.events)
+        self._error.__cause__ = error
+        self._error.partial = self.snapshot()
 
     def _end(self, why: BaseException | None = None) -> None:
-        """Nothing more comes: find out what there is, and what is missing."""
+        """No more items come: find out whether the stream is whole."""
         if not self._ended:
             self._ended = True
             try:
                 if self._error is None:
-                    self._session.result()
+                    self._driver.result()
             except StreamAggError as error:
                 self._error = why if isinstance(why, IdleTimeoutError) else error
-            if self._clock.timing.first_byte is not None:  # the end may have brought a last chunk
-                self._clock.read(self._session.accumulator)
+            self._clock.end(self._driver.accumulator.view)
 
 
-class ChatCompletionTap(_Tapped, AsyncIterator[Any]):
+class ChatCompletionTap(_Tap, AsyncIterator[Any]):
     """The items of a source, as they are, and the response that they came to; made by `tap`."""
-
-    _items: AsyncItems | None = None
 
     async def __aenter__(self) -> ChatCompletionTap:
         self._clock.start()
@@ -126,23 +101,22 @@ class ChatCompletionTap(_Tapped, AsyncIterator[Any]):
         if self._ended:
             raise StopAsyncIteration
         try:
-            if self._items is None:
-                self._clock.start()
-                self._items = self._session.open(AsyncItems(self._source))
-                self._next = self._session.reader(self._items)
-            item = await self._next()
-        except BaseException as error:  # whatever ends the source, cancellation too: it passes on below
+            item = await (self._next or self._begin(AsyncItems(self._source)))()
+        # The end of the source, its error, or a cancellation: it passes once all is closed.
+        except BaseException as error:
             self._end(error)
             await self.aclose()
             raise
-        self._take(item)
+        try:
+            if self._take(item):
+                self._stop()
+        except Exception as error:  # kept for `.error`
+            self._stop(error)
         return item
 
 
-class SyncChatCompletionTap(_Tapped, Iterator[Any]):
+class SyncChatCompletionTap(_Tap, Iterator[Any]):
     """The items of a blocking source, as they are, and the response; made by `tap_sync`."""
-
-    _items: SyncItems | None = None
 
     def __enter__(self) -> SyncChatCompletionTap:
         self._clock.start()
@@ -161,16 +135,17 @@ class SyncChatCompletionTap(_Tapped, Iterator[Any]):
         if self._ended:
             raise StopIteration
         try:
-            if self._items is None:
-                self._clock.start()
-                self._items = self._session.open(SyncItems(self._source))
-                self._next = self._session.reader_sync(self._items)
-            item = self._next()
-        except BaseException as error:  # whatever ends the source, cancellation too: it passes on below
+            item = (self._next or self._begin(SyncItems(self._source)))()
+        # As in `__anext__`.
+        except BaseException as error:
             self._end(error)
             self.close()
             raise
-        self._take(item)
+        try:
+            if self._take(item):
+                self._stop()
+        except Exception as error:  # kept for `.error`
+            self._stop(error)
         return item
 
 
@@ -192,7 +167,7 @@ def tap(
     raises, a `TypeError` for what cannot be read, and `IdleTimeoutError`: `idle_timeout` counts from the
     last data event, and once the reading is over from the last slice.
     """
-    return ChatCompletionTap(source, Session(usage, strict, limits, incomplete, idle_timeout))
+    return ChatCompletionTap(source, Driver(usage, strict, limits, incomplete, idle_timeout))
 
 
 def tap_sync(
@@ -205,4 +180,4 @@ def tap_sync(
     idle_timeout: float | None = None,
 ) -> SyncChatCompletionTap:
     """`tap` for blocking sources: `with tap_sync(source) as body`, then `for data in body`."""
-    return SyncChatCompletionTap(source, Session(usage, strict, limits, incomplete, idle_timeout))
+    return SyncChatCompletionTap(source, Driver(usage, strict, limits, incomplete, idle_timeout))

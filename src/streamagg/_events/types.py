@@ -94,7 +94,7 @@ class UsageReported(Struct, frozen=True):
 
 
 class StreamRepaired(Struct, frozen=True):
-    """Something odd was mended: a kind of `REPAIRS`, and how often so far."""
+    """A repair was needed: its kind in `REPAIRS`, and how often it was so far."""
 
     kind: str
     count: int

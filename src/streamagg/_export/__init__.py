@@ -1,1 +1,1 @@
-"""A response in the formats of others: a stream again, and OpenTelemetry."""
+"""A response in other formats: as a stream again, and as OpenTelemetry attributes."""

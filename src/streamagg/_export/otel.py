@@ -1,7 +1,8 @@
-"""OpenTelemetry's names for what a response says, by its semantic conventions for GenAI clients.
+"""The attributes of a response in OpenTelemetry's semantic conventions for GenAI clients.
 
-The conventions are in development (repository semantic-conventions-genai, with those of OpenAI): a
-name that changes there changes here.
+1. The tables below map an attribute to a field. The names come from the repository semantic-conventions-genai, with
+   its page on OpenAI. The conventions are in development: a name that changes there changes here.
+2. No attribute holds content: text of a user or a model does not leak into a trace.
 """
 
 from __future__ import annotations
@@ -38,22 +39,22 @@ _OF_COMPLETION = {
 
 
 def otel_attributes(response: ChatCompletionResponse, timing: Any = None) -> dict[str, Any]:
-    """The attributes of a span for this response: strings, numbers and one list of strings; no content.
+    """The attributes of a span for this response: strings, numbers and one list of strings. They hold no content.
 
-    `timing`: what a stream has as its `timing`, for the time to the first chunk, in seconds since its reading
-    began. A choice without a finish reason has `error` for one, as the conventions say. What only the
-    request knows is the caller's to add: `gen_ai.provider.name`, `gen_ai.request.model`...
+    `timing`: the `timing` of a stream. It gives the time to the first chunk, in seconds since reading began. A choice
+    without a finish reason has the reason `error` (the conventions' rule). Fields that are None or empty have no
+    attribute. The caller adds the attributes of the request: `gen_ai.provider.name`, `gen_ai.request.model`...
     """
     usage = response.usage or CompletionUsage()
     attributes: dict[str, Any] = {"gen_ai.operation.name": "chat", "openai.api.type": "chat_completions"}
-    for said, names in (
+    for source, names in (
         (response, _OF_RESPONSE),
         (usage, _OF_USAGE),
         (usage.prompt_tokens_details, _OF_PROMPT),
         (usage.completion_tokens_details, _OF_COMPLETION),
     ):
-        if said is not None:
-            attributes |= zip(names, attrgetter(*names.values())(said), strict=True)
+        if source is not None:
+            attributes |= zip(names, attrgetter(*names.values())(source), strict=True)
     if response.choices:
         reasons = [choice.finish_reason or "error" for choice in response.choices]
         attributes["gen_ai.response.finish_reasons"] = reasons

@@ -1,264 +1,272 @@
-"""The fast path: consecutive chunks differ only in a few places, so only those are decoded.
+"""A template: the bytes around the placeholders of a stream's events.
 
-What it assumes. A stream's events repeat one another but for some *holes* (`_holes`): the delta's
-text, and where the server sends them padding, signatures, a running usage, logprobs, the index of
-choices that take turns. An `Envelope` is made from one event that the general path has just read and
-merged: the bytes around its holes.
+It is made of one event that the general path has just merged. Why it is exact:
 
-Why it is safe. Bytes that are an event's first piece, its last one, and in between the other pieces
-in order, each once, are that event with other bytes in its holes. What is in the holes is decoded,
-each as one JSON value of its kind and nothing more, so the line is the same JSON with other values in
-these places, whatever they hold: quotes, backslashes and control characters at the seams make the
-value none of its kind, and the general path then reads the line and says what is wrong with it.
-Everything outside the holes was merged with the event that the envelope was made from, and merging it
-again would change nothing: `place_of` refuses chunks of which that is not so.
-
-Why it is quick. Many events are split, checked and decoded at a time, by a handful of calls that
-cost no more for each event than copying it: their middles, put back between the pieces, must give
-the very bytes that came. The middles of a few events wait until there are many, or somebody looks; so do
-reads of which the last event has the first piece and the last one, before they are split at all.
-
-Why they may wait. Nobody sees the state without their being merged first, and before anything else is
-read or merged, so it is the same state. Of one that does not fit after all, the general path reads that
-event and what came after it, from the very bytes, and an error is that of this event's number.
-
-What ends it (`_envelopes`). A chunk read by the general path that differs in more than what is in the holes; so does
-anything else that the general path sees between two events. An event that does not fit, or is not
-followed by its blank line, goes the general way.
+1. Bytes that are the template's pieces in order, with other bytes between them, are that event with other bytes in its
+   placeholders.
+2. Each placeholder's bytes decode as one JSON value of its kind and no more. The line is then the same JSON with other
+   values in these places. Quotes and backslashes at the seams make them no such value.
+3. Everything outside the placeholders was merged with the event of which the template is made. Merging it again changes
+   nothing: `Writer.repeats` says that.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any
 
-from .._codec.struct import Extra, copied
-from .._framing.sse import CR, LF
-from .._merge.merger import Merger
-from .._merge.text import Text
-from .._types.chunk import ChatCompletionChunk
-from .factory import Stamp
+from .._merge.rules import LAST_VALUES
+from .._types.chunk import ChatCompletionChunk, ChatCompletionChunkDelta, ChatCompletionChunkToolCall
+from .._types.chunk import ChatCompletionChunkToolCallFunction as Function
+from .factory import Factory, factory_of
 from .placeholders import (
-    ALPHABET,
-    INDEX,
-    LAST,
-    LOGPROBS,
-    TEXT,
-    USAGE,
-    Hole,
-    decode_chunk,
+    Alphabet,
+    ChoiceIndex,
+    Decode,
+    LastValue,
+    LogProbs,
+    Padding,
+    Placeholder,
+    Text,
+    Usage,
+    Writer,
     decode_string,
-    holes_of,
-    strings,
-    text_name,
-    with_value,
 )
 
-_KEPT = (LAST, USAGE, LOGPROBS)
-_NOTHING = {LAST: b"0", USAGE: b"{}", INDEX: b"0", LOGPROBS: b"{}"}
-_MOST_BYTES = 16384
-"""How long an event may be to make an envelope of: looking for holes costs several times its length."""
-_NO_APPENDS: dict[int, Callable[[str], None]] = {}
+_LONGEST = 16384
+"""Bytes of the longest event of which a template is made. The search for placeholders costs several times its
+length."""
+_MOST_PLACEHOLDERS = 6
+"""With more placeholders, decoding the whole event is as quick."""
+_TEXTS = ("content", "reasoning_content", "reasoning", "refusal")
+_END = b"\n\n"
 
 
-class Envelope:
-    """The bytes around the holes of a stream's events, and where what is in the holes goes."""
+class Template:
+    """`head` and `end`: the first and the last piece of an event's bytes, with its prefix and its blank line."""
 
     __slots__ = (
-        *("head", "gaps", "end", "blank", "start", "stop", "cut", "shortest"),
-        *("holes", "bare", "steps", "kept", "choice", "text", "text_at", "turns", "shares", "stamp"),
-        *("appends", "reports", "_lead", "_quick", "_readers", "_texts"),
+        *("_call_index", "_choice", "_decode", "_factory", "_gaps", "_has_bare", "_index", "_is_taken_over"),
+        *("_logprobs", "_merges", "_placeholders", "_prefix", "_steps", "_targets", "_text", "_writer"),
+        *("append", "end", "head", "is_text_only", "shortest", "start", "stop"),
     )
 
     def __init__(
-        self, lead: bytes, pieces: list[bytes], holes: list[Hole], blank: bytes, choice: int, texts: dict[int, Text]
+        self,
+        line: bytes,
+        placeholders: list[Placeholder],
+        prefix: int,
+        choice: int,
+        call_index: int | None,
+        decode: Decode,
+        writer: Writer,
     ) -> None:
-        self.head = lead + pieces[0]
-        self.gaps = tuple(pieces[1:-1])
-        self.blank = blank
-        """A blank line without its LF: a CR where lines end in CRLF."""
-        self.end = pieces[-1] + blank + b"\n" + blank + b"\n"
+        self._choice = choice
+        self._call_index = call_index
+        self._prefix = prefix
+        self._decode = decode
+        self._writer = writer
+        self._factory: Factory | None = None
+        self._placeholders = tuple(sorted(placeholders, key=lambda each: each.start))
+        edges = [edge + prefix for each in self._placeholders for edge in (each.start, each.end)]
+        edges = [0, *edges, len(line)]
+        pieces = [line[edges[n] : edges[n + 1]] for n in range(0, len(edges), 2)]
+        self.head = pieces[0]
+        self.end = pieces[-1] + _END
+        self._gaps = tuple(pieces[1:-1])
         self.start = len(self.head)
         self.stop = -len(self.end)
-        self.cut = self.stop + len(blank) + 2
-        """Where the middle ends in a line that was split off at its LF."""
-        self.shortest = self.start - self.stop
-        self.holes = tuple(holes)
-        several = len(holes) > 1  # of a lone text more is known
-        self._readers = tuple(hole.reader.all for hole in holes if several)
-        self._quick = tuple(hole.reader.quick for hole in holes if several)
-        kinds = [hole.kind for hole in holes]
-        self.bare = not all(hole.reader.quotes for hole in holes)
-        """Whether there is a hole for other values than strings: JSON takes line ends for white space there."""
-        self.steps = tuple(
-            (end, len(end), hole.reader.one, hole.reader.quotes)
-            for end, hole in zip((*self.gaps, self.end), holes, strict=True)
-            if several
+        self.shortest = self.start + len(self.end)
+        kinds = [type(each) for each in self._placeholders]
+        self._text = kinds.index(Text)
+        self._logprobs = kinds.index(LogProbs) if LogProbs in kinds else None
+        self._is_taken_over = Usage in kinds or LogProbs in kinds
+        self._index = kinds.index(ChoiceIndex) if ChoiceIndex in kinds else None
+        self.is_text_only = len(kinds) == 1
+        self._has_bare = not all(each.is_string for each in self._placeholders)
+        self._merges = tuple(
+            (n, each.merge) for n, each in enumerate(self._placeholders) if isinstance(each, (LastValue, Usage))
         )
-        """How to read one event, hole by hole."""
-        self.text_at = kinds.index(TEXT)
-        self.turns = kinds.index(INDEX) if INDEX in kinds else None
-        """In which hole the choice's index is, where choices take turns."""
-        self.reports = USAGE in kinds
-        """Whether there are reports of usage."""
-        self.kept = tuple((place, hole.kind, hole.name) for place, hole in enumerate(holes) if hole.kind in _KEPT)
-        self._lead = len(lead)
-        self.choice = choice
-        """The choice, where none take turns."""
-        self.text = texts[choice]
-        self._texts = texts if len(texts) > 1 else None
-        self.appends = {each: text.tail.append for each, text in texts.items()} if len(texts) > 1 else _NO_APPENDS
-        """What adds a fragment to a choice's text, where choices take turns."""
-        self.stamp: Stamp | None = None
-        """Makes the chunk that an event with these values is, where chunks are handed out."""
-        self.shares = any(kind in (USAGE, LOGPROBS) for kind in kinds)
-        """Whether what is merged is taken over as it is, so that a chunk needs its own."""
+        # Text alone is read without a search. 10,000 open streams hold no more than they need.
+        self._steps = (
+            ()
+            if self.is_text_only
+            else tuple(
+                (piece, len(piece), each.read_one, int(each.is_string))
+                for piece, each in zip([*self._gaps, self.end], self._placeholders, strict=True)
+            )
+        )
+        self.append: Callable[[str], None] | None = None
+        """Appends to the text, if only one choice has it; else None."""
+        self._targets: dict[int, Callable[[str], None]] | None = None if self._index is None else {}
 
-    @property
-    def weight(self) -> int:
-        """What of an event's JSON stands around its holes, in bytes: with logprobs its length counts as size."""
-        return self.start - self._lead - self.cut - len(self.blank)
-
-    def shell(self) -> ChatCompletionChunk:
-        """What its events say beside their holes, read from one with nothing in them."""
-        nothing = [b"" if hole.reader.quotes else _NOTHING[hole.kind] for hole in self.holes]
-        ends = (*self.gaps, self.line_end[: len(self.line_end) - len(self.blank)])
-        event = self.head + b"".join(held + end for held, end in zip(nothing, ends, strict=True))
-        return shell(decode_chunk(event[self._lead :]), self.holes[self.text_at].name)
-
-    @property
-    def line_end(self) -> bytes:
-        """The last piece, as it ends a line that was split off at its LF."""
-        return self.end[: -self.cut]
-
-    @property
-    def texts(self) -> dict[int, Text]:
-        """The text that grows, for each choice."""
-        return self._texts or {self.choice: self.text}
-
-    def has(self, line: bytes) -> bool:
-        """Whether a line, without its end, is of one of these events."""
-        line += self.blank
-        outside = line.startswith(self.head) and line.endswith(self.line_end)
-        return outside and self.reads([line[self.start : self.cut]])
-
-    def reads(self, middles: list[bytes]) -> bool:
-        """Whether the holes of some events can be read."""
+    def fits(self, event: bytes) -> bool:
+        """Whether an event is of this template. The general path has just merged it: the text of its choice may be
+        appended to from now on."""
+        if not (event.startswith(self.head) and event.endswith(self.end)):
+            return False
         try:
-            self.read(middles)
+            values = self.read_one(event)
         except (ValueError, RecursionError):
             return False
+        name = self._placeholders[self._text].name
+        if self._targets is None:
+            self.append = self.append or self._writer.text_target(self._choice, name, self._call_index)
+            return self.append is not None
+        index = values[self._index]  # type: ignore[index]  # there are targets where there is an index
+        if index not in self._targets:
+            target = self._writer.text_target(index, name, self._call_index)
+            if target is None:
+                return False
+            self._targets[index] = target
         return True
 
-    def read(self, middles: list[bytes], *, quick: bool = False) -> list[Any]:
-        """The values in the holes, a column for each; a ValueError where a middle does not fit.
-
-        `quick`: where a report of usage restates the one before it, and nothing is to be handed out.
-        """
-        if not self.gaps:
-            return [strings(middles)]
-        if self.bare and (CR in (joined := b"".join(middles)) or LF in joined):
-            raise ValueError("more than a line")
-        columns: list[Any] = [middles]
-        for gap in self.gaps:
-            columns[-1:] = zip(*[middle.split(gap) for middle in columns[-1]], strict=True)
-        readers = self._quick if quick else self._readers
-        values = [read(column) for read, column in zip(readers, columns, strict=True)]
-        if self.turns is not None and not self.appends.keys() >= set(values[self.turns]):
-            raise ValueError("another choice")
-        return values
-
     def read_one(self, event: bytes) -> list[Any]:
-        """As `read`, of one whole event that has the first piece and the last: in a fifth of the time."""
-        place = self.start
-        if not self.gaps:
-            return [decode_string(event[place - 1 : self.stop + 1])]
-        if self.bare and (event.find(LF, place, self.stop) >= 0 or event.find(CR, place, self.stop) >= 0):
+        """The values of one event that has the outer pieces. A `ValueError` if another piece or a value does not
+        fit."""
+        if self.is_text_only:
+            return [decode_string(event[self.start - 1 : self.stop + 1])]
+        # JSON takes a line feed beside a number for white space. Here it ends a line.
+        if self._has_bare and event.find(b"\n", self.start, self.stop) >= 0:
             raise ValueError("more than a line")
         values = []
-        for gap, size, read, quotes in self.steps:
-            end = event.index(gap, place)
+        place = self.start
+        for piece, size, read, quotes in self._steps:
+            end = event.index(piece, place)
             values.append(read(event[place - quotes : end + quotes]))
             place = end + size
-        if place != len(event) or (self.turns is not None and values[self.turns] not in self.texts):
-            raise ValueError("another event, or another choice")
+        if place != len(event):
+            raise ValueError("another event")
         return values
 
+    def read(self, middles: list[bytes]) -> list[list[Any]]:
+        """The values of several events, from the bytes between their outer pieces: a list for each placeholder."""
+        columns: list[Any] = [middles]
+        for gap in self._gaps:
+            columns[-1:] = zip(*[middle.split(gap) for middle in columns[-1]], strict=True)
+        return [each.read(column) for each, column in zip(self._placeholders, columns, strict=True)]
 
-# ------------------------------------------------------------------ making one
+    def merge_one(self, values: list[Any]) -> bool:
+        """Merge one event with these values. Returns False, with nothing changed, if the text of its choice is
+        unknown."""
+        append = self.append if self._targets is None else self._targets.get(values[self._index])  # type: ignore[index]
+        if append is None:
+            return False
+        text = values[self._text]
+        append(text)
+        writer = self._writer
+        writer.size += len(text)
+        if self._logprobs is not None:
+            self._merge_logprobs(values)
+        for place, merge in self._merges:
+            merge(values[place], writer)
+        return True
+
+    def _merge_logprobs(self, values: Sequence[Any]) -> None:
+        choice = self._choice if self._index is None else values[self._index]
+        self._writer.add_logprobs(choice, values[self._logprobs])  # type: ignore[index]  # the caller has looked
+
+    def merge(self, columns: list[list[Any]]) -> bool:
+        """As `merge_one`, of several events. It merges all of them or none."""
+        texts = columns[self._text]
+        writer = self._writer
+        if self._targets is None:
+            if self.append is None:
+                return False
+            self.append(joined := "".join(texts))
+            grown = len(joined)
+        else:
+            indices = columns[self._index]  # type: ignore[index]
+            if not self._targets.keys() >= set(indices):
+                return False
+            for index, text in zip(indices, texts, strict=True):
+                self._targets[index](text)
+            grown = sum(map(len, texts))
+        writer.size += grown
+        if self._logprobs is not None:
+            for values in zip(*columns, strict=True):
+                self._merge_logprobs(values)
+        for place, merge in self._merges:
+            for value in columns[place]:
+                merge(value, writer)
+        return True
+
+    def chunk(self, event: bytes, values: Sequence[Any]) -> ChatCompletionChunk | None:
+        """The chunk of the event with these values, which shares nothing with the response. None if there is no quick
+        way."""
+        if self._factory is None:
+            self._factory = factory_of(self._decode(event[self._prefix : -len(_END)]), self._placeholders)
+        if self._factory is None:
+            return None
+        # The merger takes over usage and logprobs.
+        return self._factory(self.read_one(event) if self._is_taken_over else values)
 
 
-class Place(NamedTuple):
-    """Where the one text of a chunk goes."""
+def template_of(
+    chunk: ChatCompletionChunk, prefix: bytes, payload: bytes, before: bytes, decode: Decode, writer: Writer
+) -> Template | None:
+    """The template of an event that the general path has just merged; `before`: the payload of the event before it.
 
-    choice: int
-    name: str
-    call: int | None
-
-
-def place_of(chunk: ChatCompletionChunk, merger: Merger) -> Place | None:
-    """Where the one text of a chunk goes, if merging the chunk again, but for its holes, would change
-    nothing and need no repair; else None."""
+    None if merging it again would change more than its placeholders, or a placeholder cannot be found.
+    """
     choice = chunk.choices[0] if chunk.choices and len(chunk.choices) == 1 else None
-    if choice is None or choice.delta is None or choice.index is None:
+    if choice is None or choice.delta is None or choice.index is None or len(payload) > _LONGEST or b"\n" in payload:
         return None
-    delta = choice.delta
-    repeatable = (
-        not choice.finish_reason
-        and choice.message is None
-        and choice.usage is None
-        and choice.error is None
-        and not choice.text
-        and not choice.token_ids
-        and not delta.reasoning_details
-        and not delta.annotations
-        and not delta.images
-        and delta.function_call is None
-        and delta.audio is None
-        and not delta.extra
-        and not isinstance(delta.token_id, (dict, list))
-        and chunk.error is None
-        and chunk.x_groq is None
-        and (not chunk.id or chunk.id == merger.fields.get("id"))
-        and (chunk.p is None or ALPHABET.startswith(chunk.p))
-    )
-    name = text_name(delta) if repeatable else None
-    return Place(choice.index, name, delta.tool_calls[0].index if delta.tool_calls else None) if name else None
-
-
-def shell(chunk: ChatCompletionChunk, name: str) -> ChatCompletionChunk:
-    """What a chunk whose text has this name says beside its holes, and what only the first chunk decides."""
-    shell: ChatCompletionChunk = copied(chunk)
-    with_value(shell, TEXT, name, "")
-    with_value(shell, INDEX, "index", 0)
-    with_value(shell, LOGPROBS, "logprobs", None)
-    shell.id = shell.created = shell.model = None
-    shell.usage = shell.obfuscation = shell.p = None
-    shell.signature = shell.response_hash = None
-    shell.extra = Extra((field, value) for field, value in chunk.extra.items() if isinstance(value, (dict, list)))
-    return shell
-
-
-def make(
-    chunk: ChatCompletionChunk,
-    place: Place,
-    data: bytes,
-    lead: bytes,
-    blank: bytes,
-    merger: Merger,
-    others: dict[int, Text],
-) -> Envelope | None:
-    """An envelope of a chunk; None where its holes cannot be found. `others`: the texts of the choices
-    that take turns with its own."""
-    text = merger.choices[place.choice].text_of(place.name, place.call)
-    if text is None or len(data) > _MOST_BYTES or LF in data or CR in data:
+    name = _text_name(choice.delta)
+    if name is None or not writer.repeats(chunk, name):
         return None
     try:
-        holes = holes_of(chunk, place.name, data, indexed=bool(others)) if decode_chunk(data) == chunk else None
-    except ValueError:
+        own, last = decode(payload), decode(before)
+        if own != chunk:
+            return None
+        wanted = _wanted(own, last, name)
+        if len(wanted) > _MOST_PLACEHOLDERS or not all(each.find(payload, decode) for each in wanted):
+            return None
+    except ValueError:  # an event that needs a repair, which must be counted each time
         return None
-    if holes is None:
-        return None
-    edges = [0, *(edge for hole in holes for edge in (hole.start, hole.end)), len(data)]
-    pieces = [data[edges[n] : edges[n + 1]] for n in range(0, len(edges), 2)]
-    return Envelope(lead, pieces, holes, blank, place.choice, {**others, place.choice: text})
+    calls = choice.delta.tool_calls
+    call_index = calls[0].index if calls else None
+    template = Template(prefix + payload, wanted, len(prefix), choice.index, call_index, decode, writer)
+    return template if template.fits(prefix + payload + _END) else None
+
+
+def _wanted(chunk: ChatCompletionChunk, last: ChatCompletionChunk, name: str) -> list[Placeholder]:
+    """The placeholders for what differs between the events of a stream, as far as two of them show it."""
+    wanted: list[Placeholder] = [Text(name)]
+    if chunk.obfuscation is not None:
+        wanted.append(Padding("obfuscation"))
+    if chunk.p is not None:
+        wanted.append(Alphabet("p"))
+    if chunk.usage is not None:
+        wanted.append(Usage("usage"))
+    if chunk.choices and chunk.choices[0].logprobs is not None:
+        wanted.append(LogProbs("logprobs"))
+    if last.choices and chunk.choices and last.choices[0].index != chunk.choices[0].index:
+        wanted.append(ChoiceIndex("index"))
+    fields = [(field, getattr(chunk, field), getattr(last, field)) for field in LAST_VALUES]
+    fields += [(field, value, last.extra.get(field)) for field, value in chunk.extra.items()]
+    wanted += [
+        LastValue(field) for field, value, other in fields if type(value) in (str, int, float, bool) and value != other
+    ]
+    return wanted
+
+
+def _text_name(delta: ChatCompletionChunkDelta) -> str | None:
+    """The one text that a delta brings; None if it brings none or several."""
+    names = [name for name in _TEXTS if getattr(delta, name)]
+    if delta.tool_calls:
+        names += ["arguments"] if _is_continuation(delta.tool_calls) else ["", ""]
+    return names[0] if len(names) == 1 and not isinstance(delta.content, list) else None
+
+
+def _is_continuation(calls: list[ChatCompletionChunkToolCall]) -> bool:
+    """Whether a delta's calls are one fragment of arguments for the call at its index, and no more."""
+    call = calls[0]
+    function = call.function
+    if len(calls) > 1 or call.index is None or function is None or not function.arguments or function.name:
+        return False
+    alone = Function(name=function.name, arguments=function.arguments)
+    # An empty id is none.
+    return not call.id and call == ChatCompletionChunkToolCall(
+        index=call.index, id=call.id, type=call.type, function=alone
+    )

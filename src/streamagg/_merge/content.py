@@ -1,65 +1,76 @@
-"""A message's `content`: text, or a list of parts where a server sends parts (Mistral's thinking)."""
+"""A message's `content`: a text, or a list of parts where a server sends parts (Mistral's thinking).
+
+1. The content is a text until a list arrives. From then on it is a list of parts.
+2. Adjacent `text` parts are joined, and adjacent `thinking` parts. The list inside a thinking part follows the same
+   rule.
+3. A string after a list becomes a `text` part. An empty string makes no part.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
-from .._codec.size import weigh
-from .text import Growing, Text
-from .values import merge_object, replace, settled, taken
+from .._codec.size import size_of
+from .._types.message import text_of, thinking_of
+from .text import Growing, TextBuffer
+from .values import PADDING, current, merge_object, replace, without_padding
 
 
 class Content(Growing):
-    """Text until a list comes; from then on parts.
+    """A content of parts. `length`: characters of its text, without thinking; `is_thinking`: whether any thinking
+    came."""
 
-    `text` parts that follow each other are joined, `thinking` parts too (what they hold, by the same
-    rule). A string beside a list is a text part, an empty one nothing.
-    """
+    __slots__ = ("is_thinking", "length", "parts")
 
-    __slots__ = ("parts", "text")
-
-    def __init__(self) -> None:
-        self.text = Text()
-        self.parts: list[dict[str, Any]] | None = None
+    def __init__(self, before: TextBuffer | None = None) -> None:
+        self.parts: list[Any] = []
+        self.is_thinking = False
+        self.length = 0
+        if before is not None and (text := before.value()):
+            self._add_part(text)
 
     def add(self, value: str | list[Any]) -> int:
-        """Take what a delta brings; returns the size by which the content grew."""
-        if isinstance(value, str):
-            if self.parts is None:
-                text = self.text
-                text.tail.append(value)
-                if len(text.tail) >= text.wait:
-                    text.fold()
-                return len(value)
-            return self._add_part({"type": "text", "text": value}, self.parts) if value else 0
-        if self.parts is None:
-            self.parts = []
-            if before := self.text.value():
-                self._add_part({"type": "text", "text": before}, self.parts)
-        return sum(self._add_part(part, self.parts) for part in value if part is not None and part != "")
+        """Merge the content of a delta. Returns the growth in size."""
+        parts = value if isinstance(value, list) else [value]
+        return sum(self._add_part(part) for part in parts if part is not None and part != "")
 
-    def value(self) -> str | list[Any]:
-        return self.text.value() if self.parts is None else settled(self.parts)
+    def value(self) -> list[Any]:
+        return [current(part) for part in self.parts]
 
-    def _add_part(self, part: Any, parts: list[Any]) -> int:
+    def _add_part(self, part: Any) -> int:
         if isinstance(part, str):
             part = {"type": "text", "text": part}
+        self.length += len(text_of([part]))
+        self.is_thinking = self.is_thinking or bool(thinking_of([part]))
         kind = part.get("type") if isinstance(part, dict) else None
+        # Other parts (images, references) are whole: joining two of them would lose one.
         if kind not in ("text", "thinking"):
-            parts.append(taken(part))
-            return weigh(part) + 1
-        if not (parts and isinstance(parts[-1], dict) and parts[-1].get("type") == kind):
-            parts.append({})
-        into: dict[str, Any] = parts[-1]
+            self.parts.append(without_padding(part))
+            return size_of(part) + 1
+        last = self.parts[-1] if self.parts else None
+        if not (isinstance(last, dict) and last.get("type") == kind):
+            last = {}
+            self.parts.append(last)
         grown = 0
         for name, value in part.items():
             if name == kind and isinstance(value, (str, list)):
-                inner = into.get(name)
-                if not isinstance(inner, Content):
-                    inner = into[name] = Content()
-                grown += len(name) + 1 + inner.add(value)
+                grown += _append(last, name, value)
             elif isinstance(value, dict):
-                grown += merge_object(into, {name: value})
-            elif value is not None and name != "obfuscation":
-                grown += replace(into, name, value)
+                grown += merge_object(last, {name: value})
+            elif value is not None and name != PADDING:
+                grown += replace(last, name, value)
         return grown
+
+
+def _append(part: dict[str, Any], name: str, value: str | list[Any]) -> int:
+    """Append to the text of a part, or to its list of parts."""
+    before = part.get(name)
+    grown = len(name) + 1
+    if isinstance(value, str) and not isinstance(before, Content):
+        if not isinstance(before, TextBuffer):
+            before = part[name] = TextBuffer()
+        before.append(value)
+        return grown + len(value)
+    if not isinstance(before, Content):
+        before = part[name] = Content(before if isinstance(before, TextBuffer) else None)
+    return grown + before.add(value)

@@ -1,27 +1,29 @@
-"""Lists of the delta whose items say by an `index` which item they continue (`reasoning_details`)."""
+"""Lists of the delta whose items have an `index` (`reasoning_details`, `images`, lists that no type knows).
+
+1. An item merges into the newest item of the same `index`, among the last 64 of that index.
+2. Two items are different where both have a `type`, or both an `id`, and the two differ.
+3. An item without an index is an item of its own.
+"""
 
 from __future__ import annotations
 
 from itertools import islice
 from typing import Any
 
-from .._codec.size import weigh
+from .._codec.size import size_of
 from .._codec.struct import LARGEST_INDEX
-from .text import Growing, Text
-from .values import merge_object, replace, room_of, settled, taken
+from .text import Growing, TextBuffer
+from .values import PADDING, current, growth_to_empty, merge_object, replace, without_padding
 
 APPENDED = ("text", "summary", "data")
-"""The fields of an item that continue the text that came before."""
+"""The fields of an item whose texts are appended (OpenRouter's `reasoning_details`)."""
 _OPEN = 64
-"""So many items of one index may still be continued: looking at all of them at each item would be quadratic."""
+"""How many items of one index an item may continue, the newest first. A search of all would be quadratic; half as many
+would split items of a server that takes turns between more than 32 of one index."""
 
 
-class Items(Growing):
-    """The items of one list, in the order in which they began.
-
-    An item merges into the newest one of the same `index`, of the last 64, unless both have a `type`, or
-    both an `id`, and these differ. An item without an index stands for itself.
-    """
+class IndexedList(Growing):
+    """The items of one list, in order of appearance."""
 
     __slots__ = ("_at", "items")
 
@@ -31,17 +33,22 @@ class Items(Growing):
 
     def add(self, item: Any) -> int:
         """Take one item; returns the size by which the list grew."""
+        if type(item) is dict and type(index := item.get("index")) is int and (held := self._at.get(index)):
+            newest = held[-1]
+            # Nearly every item continues the newest one, and repeats its labels.
+            if item.get("type") == newest.get("type") and item.get("id") == newest.get("id"):
+                return _merge_item(newest, item)
         index = index_of(item)
         if index is None:
-            self.items.append(taken(item))
-            return weigh(item) + 1
+            self.items.append(without_padding(item))
+            return size_of(item) + 1
         held = self._at.setdefault(index, [])
         found = _continued(held, item)
         if found is None:
             found = {}
             self.items.append(found)
             held.append(found)
-            return _merge_item(found, item) + weigh({}) + 1
+            return _merge_item(found, item) + size_of({}) + 1
         return _merge_item(found, item)
 
     def passes(self, items: list[Any], most: int) -> bool:
@@ -66,7 +73,7 @@ class Items(Growing):
         return max(counts.values(), default=0) > most
 
     def value(self) -> list[Any]:
-        return [settled(item) for item in self.items]
+        return [current(item) for item in self.items]
 
 
 def _continued(items: list[dict[str, Any]], item: dict[str, Any]) -> dict[str, Any] | None:
@@ -101,18 +108,18 @@ def _label(item: dict[str, Any], name: str) -> str | None:
     return label if isinstance(label, str) and label else None
 
 
-def _merge_item(into: dict[str, Any], item: dict[str, Any]) -> int:
+def _merge_item(fields: dict[str, Any], item: dict[str, Any]) -> int:
     grown = 0
     for name, value in item.items():
         if name in APPENDED and isinstance(value, str):
-            text = into.get(name)
-            if not isinstance(text, Text):
-                grown += room_of(into, name, "")
-                text = into[name] = Text()
-            text.add(value)
+            text = fields.get(name)
+            if not isinstance(text, TextBuffer):
+                grown += growth_to_empty(fields, name, "")
+                text = fields[name] = TextBuffer()
+            text.append(value)
             grown += len(value)
         elif isinstance(value, dict):
-            grown += merge_object(into, {name: value})
-        elif value is not None and name != "obfuscation":
-            grown += replace(into, name, value)
+            grown += merge_object(fields, {name: value})
+        elif value is not None and name != PADDING:
+            grown += replace(fields, name, value)
     return grown

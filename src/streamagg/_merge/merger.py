@@ -1,138 +1,274 @@
-"""Merging chunks into one response: choices by index, usage by its rules, the rest by the merge table.
+"""Merging chunks into one response: choices by index, usage by its rules, every other field by the merge table.
 
-Nothing here can fail half-way. `Merger.add` first looks whether the chunk would pass a limit (or,
-when strict, needs a repair) and raises then, with nothing changed; after that every rule succeeds.
-`null` never erases what is there, and what never came stays None.
+1. A chunk is merged whole or not at all. `Merger.add` first looks whether the chunk passes a limit or, when strict,
+   needs a repair, and raises then. After that no rule fails.
+2. `null` never erases a value. A field that never arrived stays None.
+3. Each chunk adds to `size`, which `Limits.response_size` bounds. It adds the same whichever way it is merged.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
+from operator import attrgetter
 from sys import intern
-from typing import Any
+from typing import Any, Protocol
 
 from .._codec.lenient import Note, ignore, to_struct
+from .._codec.struct import shallow_copy
 from .._errors import LimitError
 from .._limits import Limits
-from .._types.chunk import ChatCompletionChunk, ChatCompletionChunkChoice, ChatCompletionChunkToolCall
-from .._types.completion import ChatCompletionResponse
+from .._types.chunk import (
+    ChatCompletionChunk,
+    ChatCompletionChunkChoice,
+    ChatCompletionChunkDelta,
+)
+from .._types.completion import ChatCompletionLogProbs, ChatCompletionResponse
 from .._types.usage import CompletionUsage
-from .choice import ChoiceState
-from .indexed_list import Items
-from .rules import OF_CHUNK, Fields, other, split
-from .tool_calls import Callee, Slot, Slots
-from .usage import UsageMerge, UsageMode
+from .checks import check_entries, entries_in, note_choice, numbered, rehearse
+from .choice import ChoiceState, is_text_only, is_usual
+from .rules import (
+    LAST_VALUES,
+    NO_NUMBERS,
+    OF_CHOICE,
+    OF_CHUNK,
+    OF_DELTA,
+    Fields,
+    Numbers,
+    other,
+    to_arguments,
+)
+from .text import TextBuffer
+from .tool_calls import ToolCallState
+from .usage import UsageMerge, UsageMode, has_counters_only
+
+_SHARED = ("model", "service_tier", "system_fingerprint")
+"""Texts that thousands of open streams have in common: each is held once."""
+
+
+class FragmentObserver(Protocol):
+    """What is told of values that are merged without a chunk. Each is told after it is merged."""
+
+    def text_appended(self, choice: int, field: str, call: ToolCallState | None, fragment: str) -> None:
+        """A fragment was appended to a text of a choice's deltas, or to the arguments of a call."""
+
+    def usage_reported(self) -> None:
+        """A report of usage was merged."""
 
 
 class Merger:
-    """Takes chunks in order; `response()` is what they merge to so far, None before the first."""
+    """Takes chunks in order. `response()` is the response so far, None before the first chunk."""
 
-    __slots__ = (
-        "_last", "_limits", "_note", "_strict", "began", "choices", "fields", "size", "touched", "usage",
-    )  # fmt: skip
+    __calls__ = (
+        *("_check_depth", "_entries", "_head", "_limits", "_note", "_numbers", "_strict"),
+        *("choices", "continued", "fields", "has_begun", "observer", "size", "usage"),
+    )
 
-    def __init__(self, usage: UsageMode, limits: Limits, note: Note, *, strict: bool) -> None:
+    def __init__(
+        self, usage: UsageMode, limits: Limits, note: Note, check_depth: Callable[[bytes], None], *, strict: bool
+    ) -> None:
         self.choices: dict[int, ChoiceState] = {}
-        self.size = 0
-        self.began = False
-        """Whether there was a chunk."""
         self.fields: Fields = {}
         self.usage = UsageMerge(usage)
-        self.touched: list[Slot] | None = None
-        """The tool calls that fragments went to, in their order, where somebody listens and clears it."""
+        self.size = 0
+        self.has_begun = False
+        """Whether there was a chunk."""
+        self.observer: FragmentObserver | None = None
+        self.continued: list[ToolCallState] | None = None
+        """The tool calls that fragments continued, in order, while an observer listens. It clears the list."""
         self._limits = limits
         self._note = note
+        self._check_depth = check_depth
         self._strict = strict
-        self._last: tuple[Any, ...] = ()  # what the last chunk to be merged so said of itself, without a repair
+        self._entries = 0  # fragments of calls and items of lists that came: no fewer than there are calls and items
+        # The last chunk, if it changes nothing when it comes again. `add` gives it the values of a new chunk that may
+        # differ. If the two are then equal, the new chunk brings no other value.
+        self._head: ChatCompletionChunk | None = None
+        self._numbers: Numbers | None = None
 
-    def add(self, chunk: ChatCompletionChunk, weight: int) -> bool:
-        """Merge one chunk; `weight` is what it may add to the size at most: the length of its JSON.
+    def add(self, chunk: ChatCompletionChunk, payload: bytes, weight: int) -> bool:
+        """Merge one chunk. `weight`: the most that it may add to the size, which is the length of its JSON.
 
-        Where it passes a limit, or needs a repair when strict, nothing changes. Returns whether the
-        chunk was of the kind that nearly all are, whose choice brings text, calls, logprobs and a
-        finish reason alone, and so no error.
+        `payload` is handed to `check_depth` before values that no type knows are merged. Returns whether the chunk or a
+        choice may report an error. Raises `LimitError` or, when strict, `Unreadable`; then nothing has changed. The
+        chunk's usage and logprobs are taken over: nobody changes them afterwards.
         """
         if self.size + weight > self._limits.response_size:
             raise LimitError("response_size", self._limits.response_size)
-        choices = chunk.choices
-        if choices and len(choices) == 1 and chunk.x_groq is None and not self._strict:
+        choices, head = chunk.choices, self._head
+        if head is not None and choices is not None and len(choices) == 1:
             choice = choices[0]
+            delta = choice.delta
             state = self.choices.get(choice.index) if choice.index is not None else None
-            if state is not None and (grown := state.add_plain(choice)) is not None:
-                self.size += grown if choice.logprobs is None else weight
-                if not self._is_known(chunk):
-                    self._add_fields(chunk)
-                elif chunk.extra:
-                    for name, value in chunk.extra.items():
-                        self.size += other(self.fields, name, value)
-                if chunk.usage is not None:
-                    self.size += self.usage.add(chunk.usage, alone=False)
-                return True
-        self._add_any(chunk, weight)
-        return False
+            if state is not None and delta is not None:
+                head.choices, head.usage, head.obfuscation = choices, chunk.usage, chunk.obfuscation
+                # Nine of ten chunks repeat the one before, apart from the delta. Structs are compared in C, in a tenth
+                # of the time of a look at each field.
+                is_equal = chunk == head
+                head.choices = head.usage = None  # no chunk outlives its merge
+                if is_equal and self._has_numbers_of_head(chunk) and state.repeats(choice):
+                    # Seven of ten chunks bring text alone, and take half of the time here.
+                    text = state.delta.get("content")
+                    if (
+                        type(text) is TextBuffer
+                        and is_text_only(delta)
+                        and chunk.usage is None
+                        and choice.finish_reason is None
+                        and choice.logprobs is None
+                        and state.has_spoken
+                    ):
+                        content: str = delta.content  # type: ignore[assignment]  # of text alone
+                        text.append(content)
+                        self.size += len(content)
+                    else:
+                        self._add_delta(chunk, payload, state)
+                    return False
+        self._add_any(chunk, payload)
+        return True
 
-    def _is_known(self, chunk: ChatCompletionChunk) -> bool:
-        """Whether a chunk says of itself just what the last one said, but for usage and unknown fields."""
-        return (
-            (chunk.id, chunk.model, chunk.created, chunk.system_fingerprint, chunk.service_tier) == self._last
-            and chunk.provider is None
-            and chunk.signature is None
-            and chunk.response_hash is None
-            and chunk.p is None
-            and chunk.citations is None
-            and chunk.search_results is None
-            and chunk.prompt_filter_results is None
-            and chunk.timings is None
-            and chunk.prompt_token_ids is None
-            and chunk.model_id is None
-            and chunk.model_version is None
-            and chunk.created_at is None
-            and chunk.error is None
-        )
+    def _add_delta(self, chunk: ChatCompletionChunk, payload: bytes, state: ChoiceState) -> None:
+        """Merge a chunk that brings no more than a delta for a known choice, its finish reason, logprobs and usage."""
+        choice = chunk.choices[0]  # type: ignore[index]  # `add` has looked
+        delta: ChatCompletionChunkDelta = choice.delta  # type: ignore[assignment]
+        usual = is_usual(delta)
+        if not usual or (chunk.usage is not None and not has_counters_only(chunk.usage)):
+            self._check_depth(payload)
+        if not usual or delta.tool_calls:
+            self._entries += entries_in(delta)
+            if self._entries > self._limits.tool_calls:
+                check_entries(self.choices, chunk, self._limits.tool_calls)
+            if self._strict:
+                rehearse(self.choices, chunk, self._note)
+        grown = state.add_delta(delta, self._note, is_usual=usual)
+        if choice.finish_reason:
+            grown += state.add_finish_reason(choice.finish_reason)
+        if chunk.usage is not None:
+            grown += self.usage.add(chunk.usage, alone=False)
+        if choice.logprobs is not None:
+            grown += state.add_logprobs(choice.logprobs)
+        self.size += grown
 
-    def _add_fields(self, chunk: ChatCompletionChunk) -> None:
-        """Merge what a chunk says beside its choices and usage."""
-        for name in _SHARED:
-            if value := getattr(chunk, name):
-                setattr(chunk, name, intern(value))
-        if chunk.id and self.fields.get("id", chunk.id) not in ("", chunk.id):
-            self._note("id_changed")
-        else:
-            self._last = (chunk.id, chunk.model, chunk.created, chunk.system_fingerprint, chunk.service_tier)
-        self.size += OF_CHUNK.merge(self.fields, chunk)
-
-    def _add_any(self, chunk: ChatCompletionChunk, weight: int) -> None:
-        self._check(chunk)
+    def _add_any(self, chunk: ChatCompletionChunk, payload: bytes) -> None:
+        """Merge any chunk."""
+        self._check_depth(payload)
+        choices = numbered(chunk.choices)
+        self._check(chunk, choices)
         if self._strict:
-            self._rehearse(chunk)
-        self.began = True
+            rehearse(self.choices, chunk, self._note)
+        self.has_begun = True
         self._add_fields(chunk)
         if chunk.choices is None:
             self._note("choices_missing")
-        for index, choice in numbered(chunk.choices):
-            _note_choice(choice, self._note)
+        for index, choice in choices:
+            note_choice(choice, self._note)
             state = self.choices.get(index)
             if state is None:
-                state = self.choices[index] = ChoiceState(self.touched)
+                state = self.choices[index] = ChoiceState(self.continued)
                 self.size += 1
-            grown = state.add(choice, self._note)
-            self.size += grown if choice.logprobs is None else weight
-        for report in usage_reports(chunk):
-            self.size += self.usage.add(report, alone=not chunk.choices)
+            self.size += state.add(choice, self._note)
+            if choice.usage is not None:
+                self.size += self.usage.add(choice.usage, alone=False)
+        if (report := _usage_of(chunk)) is not None:
+            self.size += self.usage.add(report, alone=not choices)
+
+    def _add_fields(self, chunk: ChatCompletionChunk) -> None:
+        """Merge the chunk's own fields."""
+        head = self._head
+        if head is not None:
+            head.choices, head.usage, head.obfuscation = chunk.choices, chunk.usage, chunk.obfuscation
+            is_equal = chunk == head
+            head.choices = head.usage = None
+            if is_equal and self._has_numbers_of_head(chunk):
+                return
+        for name in _SHARED:
+            if value := getattr(chunk, name):
+                setattr(chunk, name, intern(value))
+        self._head = None
+        if chunk.id and self.fields.get("id", chunk.id) not in ("", chunk.id):
+            self._note("id_changed")
+        # A head that reports usage or an error counts each time that it arrives.
+        elif chunk.x_groq is None and chunk.error is None:
+            self._head = head = shallow_copy(chunk)
+            head.choices = head.usage = None
+            self._numbers = None
+        self.size += OF_CHUNK.merge(self.fields, chunk)
+
+    def _has_numbers_of_head(self, chunk: ChatCompletionChunk) -> bool:
+        """Whether a chunk that is equal to the head has the same numbers."""
+        numbers = self._numbers
+        if numbers is None and self._head is not None:
+            is_usual = _LAST_VALUES(self._head) == _NO_VALUES and not self._head.extra
+            numbers = self._numbers = NO_NUMBERS if is_usual else OF_CHUNK.numbers_in(self._head)
+        return numbers is not None and numbers.are_in(chunk)
+
+    def repeats(self, chunk: ChatCompletionChunk, field: str) -> bool:
+        """Whether merging the chunk again needs no repair, and changes no more than the text of this name and the
+        usage.
+
+        The chunk has one choice with a delta, and is the last one merged.
+        """
+        head = self._head
+        choice = chunk.choices[0] if chunk.choices else ChatCompletionChunkChoice()
+        if head is None or choice.delta is None or choice.finish_reason:
+            return False
+        head.choices, head.usage, head.obfuscation = chunk.choices, chunk.usage, chunk.obfuscation
+        return (
+            chunk == head
+            and OF_CHOICE.is_idempotent(choice, but=("delta", "logprobs"))
+            and OF_DELTA.is_idempotent(choice.delta, but=("tool_calls" if field == "arguments" else field,))
+        )
+
+    def text_target(self, choice: int, field: str, call_index: int | None) -> Callable[[str], None] | None:
+        """Appends fragments to a text of a choice, or to the arguments of its newest call at an index.
+
+        The caller counts them in `size`. None where there is no such text yet.
+        """
+        state = self.choices.get(choice)
+        if state is None or not state.has_spoken:
+            return None
+        call = state.calls.newest_at(call_index) if state.calls is not None and call_index is not None else None
+        if call_index is None:
+            text = state.text_of(field)
+        else:
+            text = call.function.text if call is not None and call.function is not None else None
+        if text is None:
+            return None
+        observer = self.observer
+        if observer is None:
+            return text.append
+
+        def append(fragment: str) -> None:
+            text.append(fragment)
+            observer.text_appended(choice, field, call, fragment)
+
+        return append
+
+    def set_field(self, name: str, value: Any) -> None:
+        """Merge a field of a chunk that no type knows, or that the table does not name."""
+        self.size += other(self.fields, name, value)
+
+    def add_logprobs(self, choice: int, logprobs: ChatCompletionLogProbs) -> None:
+        """Merge the logprobs of a choice."""
+        self.size += self.choices[choice].add_logprobs(logprobs)
+
+    def add_usage(self, report: CompletionUsage) -> None:
+        """Merge a report of a chunk with choices."""
+        self.size += self.usage.add(report, alone=False)
+        if self.observer is not None:
+            self.observer.usage_reported()
 
     def response(self, *, final: bool = False) -> ChatCompletionResponse | None:
         """The response so far, which shares nothing with what follows; `final`: nothing follows."""
-        if not self.began:
+        if not self.has_begun:
             return None
         return ChatCompletionResponse(
             choices=[self.choices[index].value(index, final=final) for index in sorted(self.choices)],
-            usage=self.usage.value(),
-            **split(self.fields, ChatCompletionResponse),
+            usage=self.usage.value(final=final),
+            **to_arguments(self.fields, ChatCompletionResponse),
         )
 
-    def finished(self) -> bool:
-        """Whether there is a choice and every one has a finish reason."""
-        return bool(self.choices) and all(state.fields.get("finish_reason") for state in self.choices.values())
+    def finish_reasons(self) -> list[str | None]:
+        """The finish reason of each choice so far."""
+        return [state.fields.get("finish_reason") for state in self.choices.values()]
 
     def missing(self) -> str:
         """What keeps the response from being finished, in words."""
@@ -141,98 +277,36 @@ class Merger:
             return f"with no finish_reason for choice {', '.join(open_[:5])}{', ...' if len(open_) > 5 else ''}"
         return "with every choice finished" if self.choices else "with no choice"
 
-    # -------------------------------------------------------------- what may refuse a chunk
-
-    def _check(self, chunk: ChatCompletionChunk) -> None:
-        """Raise `LimitError` where the chunk would pass a limit."""
+    def _check(self, chunk: ChatCompletionChunk, choices: list[tuple[int, ChatCompletionChunkChoice]]) -> None:
+        """Raise `LimitError` if the chunk passes the limit on choices, calls or items."""
         limits = self._limits
-        opened = {index for index, _ in numbered(chunk.choices) if index not in self.choices}
-        if opened and len(self.choices) + len(opened) > limits.choices:
+        opened = 0
+        for index, choice in choices:
+            opened += index not in self.choices
+            if choice.delta is not None:
+                self._entries += entries_in(choice.delta)
+        if (
+            opened + len(self.choices) > limits.choices
+            and len(self.choices.keys() | {index for index, _ in choices}) > limits.choices
+        ):
             raise LimitError("choices", limits.choices)
-        for index, fragments in _calls_in(chunk).items():
-            slots = self._calls_of(index)
-            if slots.count + len(fragments) > limits.tool_calls:
-                trial = slots.trial(fragments)
-                for fragment in fragments:
-                    trial.add(fragment, ignore)
-                if trial.count > limits.tool_calls:
-                    raise LimitError("tool_calls", limits.tool_calls)
-        for (index, name), new in _items_in(chunk).items():
-            state = self.choices.get(index)
-            items = state.delta.get(name) if state is not None else None
-            if (items if isinstance(items, Items) else Items()).passes(new, limits.tool_calls):
-                raise LimitError("tool_calls", limits.tool_calls)
-
-    def _rehearse(self, chunk: ChatCompletionChunk) -> None:
-        """Note every repair that the chunk needs, on copies: when strict, the first one raises. An id that changed
-        is noted before anything else changes in any case."""
-        note = self._note
-        if chunk.choices is None:
-            note("choices_missing")
-        names: dict[int, Callee] = {}
-        for index, choice in numbered(chunk.choices):
-            _note_choice(choice, note)
-            if choice.delta is not None and (call := choice.delta.function_call) is not None:
-                state = self.choices.get(index)
-                if index not in names:
-                    held = state.function_call if state is not None else None
-                    names[index] = held.trial() if held is not None else Callee()
-                names[index].add(call.name, None, {}, note)
-        for index, fragments in _calls_in(chunk).items():
-            trial = self._calls_of(index).trial(fragments)
-            for fragment in fragments:
-                trial.add(fragment, note)
-
-    def _calls_of(self, index: int) -> Slots:
-        state = self.choices.get(index)
-        return state.calls if state is not None and state.calls is not None else Slots()
+        # Fragments of calls and items mostly continue others. The trials that count exactly cost several microseconds.
+        if self._entries > limits.tool_calls:
+            check_entries(self.choices, chunk, limits.tool_calls)
 
 
-def numbered(choices: list[ChatCompletionChunkChoice] | None) -> Iterator[tuple[int, ChatCompletionChunkChoice]]:
-    """Each choice with its index; one without has its position in the list."""
-    for place, choice in enumerate(choices or ()):
-        yield place if choice.index is None else choice.index, choice
+_LAST_VALUES = attrgetter(*LAST_VALUES)
+_NO_VALUES = (None,) * len(LAST_VALUES)
 
 
-def _calls_in(chunk: ChatCompletionChunk) -> dict[int, list[ChatCompletionChunkToolCall]]:
-    """The fragments of tool calls in a chunk, for each choice: several entries may be of one."""
-    calls: dict[int, list[ChatCompletionChunkToolCall]] = {}
-    for index, choice in numbered(chunk.choices):
-        if choice.delta is not None and choice.delta.tool_calls:
-            calls.setdefault(index, []).extend(choice.delta.tool_calls)
-    return calls
-
-
-def _items_in(chunk: ChatCompletionChunk) -> dict[tuple[int, str], list[Any]]:
-    """As `_calls_in`, the items of other lists."""
-    items: dict[tuple[int, str], list[Any]] = {}
-    for index, choice in numbered(chunk.choices):
-        if (delta := choice.delta) is not None:
-            listed = (("reasoning_details", delta.reasoning_details), ("images", delta.images), *delta.extra.items())
-            for name, value in listed:
-                if value and isinstance(value, list):
-                    items.setdefault((index, name), []).extend(value)
-    return items
-
-
-def _note_choice(choice: ChatCompletionChunkChoice, note: Note) -> None:
-    if choice.index is None:
-        note("choice_index_missing")
-    if choice.delta is None and choice.message is None:
-        note("delta_missing")
-
-
-def usage_reports(chunk: ChatCompletionChunk) -> Iterator[CompletionUsage]:
-    """The usage reports of a chunk, in order: of its choices (Moonshot), its own, else Groq's."""
-    for choice in chunk.choices or ():
-        if choice.usage is not None:
-            yield choice.usage
+def _usage_of(chunk: ChatCompletionChunk) -> CompletionUsage | None:
+    """A chunk's own report of usage, else Groq's."""
     if chunk.usage is not None and chunk.usage != _NO_USAGE:
-        yield chunk.usage
-    elif isinstance(chunk.x_groq, dict) and isinstance(report := chunk.x_groq.get("usage"), dict):
-        yield to_struct(CompletionUsage, report, ignore)
+        return chunk.usage
+    if isinstance(chunk.x_groq, dict) and isinstance(report := chunk.x_groq.get("usage"), dict):
+        return to_struct(CompletionUsage, report, ignore)
+    return None
 
 
-_SHARED = ("model", "service_tier", "system_fingerprint")
-"""What thousands of open streams have in common: each such text is held once."""
-_NO_USAGE = CompletionUsage()  # `usage: {}` is none
+_NO_USAGE = CompletionUsage()
+"""`usage: {}` is no report."""

@@ -1,17 +1,25 @@
-"""Text that arrives in fragments."""
+"""Text that arrives in fragments.
+
+Fragments stay in a list and are joined on request. Both extremes cost too much:
+
+1. A fragment of a few letters takes some 60 bytes as an object. A million of them would hold ten times their text.
+2. A join at each fragment would be quadratic.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
 _FEW = 6
+"""Fragments that may wait in a short text. 10,000 open streams hold these: 64 in each would double their memory."""
 _MANY = 16384
+"""Fragments that may wait in a long text: 1 MiB of objects. Half as many join a text of 100 MB twice as often."""
 _PER_FRAGMENT = 128
-"""For so many characters of text one more fragment may wait; it costs some 60 bytes beside its own."""
+"""Characters of text for each fragment that may wait. Its object (60 bytes) then costs half of the joined text."""
 
 
 class Growing:
-    """A value that is still arriving; `value()` gives what there is of it, sharing nothing mutable."""
+    """A value that is still arriving. `value()` gives the value so far, which shares nothing mutable with it."""
 
     __slots__ = ()
 
@@ -19,38 +27,30 @@ class Growing:
         raise NotImplementedError  # pragma: no cover - every kind of growing value has its own
 
 
-class Text(Growing):
-    """Fragments in a list, joined into `head` now and then.
+class TextBuffer(Growing):
+    """A text that grows at its end. `length`: its characters."""
 
-    A fragment of a few letters costs some 60 bytes as an object of its own, so a million of them
-    would hold ten times their text; joining at every fragment would be quadratic. As many may wait
-    as cost half of what the joined text does: from 6 to 16,384 (1 MiB), so that each join adds a fixed part.
-    """
-
-    __slots__ = ("head", "tail", "wait")
+    __slots__ = ("_fragments", "_joined", "_room", "length")
 
     def __init__(self) -> None:
-        self.head = ""
-        self.tail: list[str] = []
-        self.wait = _FEW
+        self._joined = ""
+        self._fragments: list[str] = []
+        self._room = _FEW
+        self.length = 0
 
-    def add(self, fragment: str, count: int = 1) -> None:
-        """Append a fragment, which was `count` of them."""
-        tail = self.tail
-        tail.append(fragment)
-        if len(tail) * count >= self.wait:
-            self.fold()
-
-    def fold(self) -> None:
-        """Join what waits, and let more wait the longer the text is."""
-        self.value()
-        self.wait = max(_FEW, min(len(self.head) // _PER_FRAGMENT, _MANY))
+    def append(self, fragment: str) -> None:
+        """Add a fragment. The cost does not depend on the text so far."""
+        self._fragments.append(fragment)
+        self.length += len(fragment)
+        if len(self._fragments) >= self._room:
+            self.value()
+            self._room = max(_FEW, min(self.length // _PER_FRAGMENT, _MANY))
 
     def value(self) -> str:
-        """The whole text; costs what came since the last call."""
-        if self.tail:
-            head, self.head = self.head, ""  # CPython grows a string in place while one name holds it
-            head += "".join(self.tail)
-            self.head = head
-            self.tail.clear()
-        return self.head
+        """The whole text. Joins what came since the last call."""
+        if self._fragments:
+            joined, self._joined = self._joined, ""  # CPython grows a string in place while one name holds it
+            joined += "".join(self._fragments)
+            self._joined = joined
+            self._fragments.clear()
+        return self._joined

@@ -1,4 +1,7 @@
-"""Merging, measuring and copying of plain values whose fields no type knows."""
+"""Merging and copying of plain values whose fields no type knows.
+
+Each function that changes `fields` returns by how much they grew, in the measure of `_codec.size`.
+"""
 
 from __future__ import annotations
 
@@ -6,68 +9,76 @@ from typing import Any
 
 from msgspec import Struct
 
-from .._codec.size import OF_A_KEY, weigh
+from .._codec.size import OF_A_KEY, size_of
 from .._codec.struct import copied
 from .text import Growing
 
+_SCALARS = frozenset({str, int, float, bool})
+PADDING = "obfuscation"
+"""OpenAI pads events with it against traffic analysis, at any level. No response has it."""
 
-def merge_object(into: dict[str, Any], new: dict[str, Any]) -> int:
-    """Merge `new` into `into` key by key, recursively: scalars and lists last non-null.
 
-    Returns by how much `into` grew, as `weigh` measures. Nothing of `new` is shared with `into`.
+def merge_object(fields: dict[str, Any], new: dict[str, Any]) -> int:
+    """Merge `new` into `fields` key by key, recursively: scalars and lists are last non-null.
+
+    The merged values share nothing with `new`.
     """
     grown = 0
     for name, value in new.items():
-        if value is None or name == "obfuscation":
+        if value is None or name == PADDING:
             continue
         if isinstance(value, dict):
-            inner = into.get(name)
+            inner = fields.get(name)
             if not isinstance(inner, dict):
-                grown += room_of(into, name, {})
-                inner = into[name] = {}
+                grown += growth_to_empty(fields, name, {})
+                inner = fields[name] = {}
             grown += merge_object(inner, value)
         else:
-            grown += replace(into, name, value)
+            grown += replace(fields, name, value)
     return grown
 
 
-def replace(into: dict[str, Any], name: str, value: Any) -> int:
-    """Let `value` stand at `name`; returns by how much `into` grew."""
-    before = into.get(name)
-    if type(value) is str and type(before) is str:
-        into[name] = value
-        return len(value) - len(before)
-    if before is None:
-        into[name] = taken(value)
-        return len(name) + OF_A_KEY + weigh(value)
-    if type(before) is type(value) and before == value:  # 1 == True, but they are not the same
+def replace(fields: dict[str, Any], name: str, value: Any) -> int:
+    """Set a field to a value."""
+    before = fields.get(name)
+    kind = type(value)
+    # Each field of a first chunk comes here.
+    if before is None and kind is str:
+        fields[name] = value
+        return len(name) + OF_A_KEY + 2 + len(value)
+    # The types count: 1 == True, but they are different values.
+    if type(before) is kind and before == value:
         return 0
-    into[name] = taken(value)
-    return weigh(value) - weigh(settled(before))
+    fields[name] = value if kind in _SCALARS else without_padding(value)
+    if before is None:
+        return len(name) + OF_A_KEY + size_of(value)
+    return size_of(value) - size_of(before if type(before) in _SCALARS else current(before))
 
 
-def room_of(into: dict[str, Any], name: str, empty: Any) -> int:
-    """By how much `into` grows where something begins to grow under a name, from `empty` on."""
-    before = into.get(name)
-    return weigh(empty) + (len(name) + OF_A_KEY if before is None else -weigh(settled(before)))
+def growth_to_empty(fields: dict[str, Any], name: str, empty: Any) -> int:
+    """By how much `fields` grow when a field becomes `empty`, the value from which it will grow."""
+    before = fields.get(name)
+    if before is None:
+        return size_of(empty) + len(name) + OF_A_KEY
+    return size_of(empty) - size_of(current(before))
 
 
-def taken(value: Any) -> Any:
-    """A copy of a value that came, without padding at any level."""
+def without_padding(value: Any) -> Any:
+    """A copy of a value that arrived, without padding at any level."""
     if isinstance(value, Struct):
-        fields = {name: taken(getattr(value, name)) for name in value.__struct_fields__}
+        fields = {name: without_padding(getattr(value, name)) for name in value.__struct_fields__}
         return type(value)(**fields)
     if isinstance(value, dict) and value:
-        return type(value)((name, taken(item)) for name, item in value.items() if name != "obfuscation")
-    return [taken(item) for item in value] if isinstance(value, list) else copied(value)
+        return type(value)((name, without_padding(item)) for name, item in value.items() if name != PADDING)
+    return [without_padding(item) for item in value] if isinstance(value, list) else copied(value)
 
 
-def settled(value: Any) -> Any:
-    """`value` with all that is growing in it as it stands, and every container new."""
+def current(value: Any) -> Any:
+    """`value` with everything that grows in it as it stands, and every container new."""
     if isinstance(value, Growing):
         return value.value()
     if isinstance(value, dict):
-        return {name: settled(item) for name, item in value.items()}
+        return {name: current(item) for name, item in value.items()}
     if isinstance(value, list):
-        return [settled(item) for item in value]
+        return [current(item) for item in value]
     return copied(value)

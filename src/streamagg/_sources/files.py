@@ -1,4 +1,9 @@
-"""Files, pipes and paths as iterators of what is there: no read waits for more than the first bytes."""
+"""Files, pipes and paths as iterators of slices.
+
+1. A read returns the bytes that are there: it waits for the first byte only, never for a full buffer.
+2. In async code no read blocks the event loop, and cancellation ends each wait.
+3. The file at a path is closed at the end, or when its iterator is thrown away. Other files stay open.
+"""
 
 from __future__ import annotations
 
@@ -11,25 +16,25 @@ from .http import READ_SIZE
 
 
 def reader_of(file: Any) -> Any:
-    """The `read` of a file that returns what is there: `read` of a pipe would wait to be full."""
+    """The `read` of a file that returns the bytes that are there."""
+    # `read` of a buffered pipe waits until its buffer is full: a live stream would show late.
     return getattr(file, "read1", None) or file.read
 
 
 def _is_nonblocking(file: Any) -> bool:
-    """Whether a pipe or the like says "nothing yet" instead of waiting."""
+    """Whether a read of a pipe or socket returns at once where no byte is there."""
     try:
         number = file.fileno()
+    # io.BytesIO, gzip.GzipFile and the like have no descriptor.
     except (AttributeError, OSError):
         return False
     return not stat.S_ISREG(os.fstat(number).st_mode) and not os.get_blocking(number)
 
 
-# ------------------------------------------------------------------ async
+class AsyncReads:
+    """The results of an async `read`, up to its end."""
 
-
-class Reads:
-    """What an async `read` gives, up to its end. No generator, as trio warns of those that are thrown away."""
-
+    # A class, because trio warns of each async generator that is thrown away unfinished.
     __slots__ = ("_read",)
 
     def __init__(self, read: Any) -> None:
@@ -41,31 +46,32 @@ class Reads:
         raise StopAsyncIteration
 
 
-def file_items(file: Any) -> Reads:
-    """What a blocking file gives, read so that other tasks run meanwhile and cancellation ends the wait."""
-    return Reads(_when_ready(file) if _is_nonblocking(file) else _in_thread(reader_of(file)))
+def file_reads(file: Any) -> AsyncReads:
+    """The slices of a blocking file, for async code."""
+    return AsyncReads(_read_when_ready(file) if _is_nonblocking(file) else _read_in_thread(reader_of(file)))
 
 
-def _in_thread(read: Any) -> Any:
-    """A blocking `read`, awaited in a worker thread, which cancellation abandons: the file may be a pipe."""
+def _read_in_thread(read: Any) -> Any:
+    """A blocking `read`, awaited in a worker thread."""
 
     async def read_in_thread(size: int) -> Any:
         from anyio import to_thread
 
+        # The file may be a pipe that stays silent: a cancelled task leaves the thread waiting.
         return await to_thread.run_sync(read, size, abandon_on_cancel=True)
 
     return read_in_thread
 
 
-def _when_ready(file: Any) -> Any:
-    """The `read` of a non-blocking file. `read1` has nothing both when there is nothing yet and at the end:
-    it is the end if the file was readable."""
+def _read_when_ready(file: Any) -> Any:
+    """The `read` of a non-blocking file."""
     read = reader_of(file)
 
     async def read_when_ready(size: int) -> Any:
         import anyio
 
         data = read(size)
+        # `read1` returns b"" both at the end and where no byte is there: after a wait it means the end.
         while not data:
             await anyio.wait_readable(file)
             data = read(size)
@@ -76,23 +82,23 @@ def _when_ready(file: Any) -> Any:
     return read_when_ready
 
 
-class PathItems:
-    """What the file at a path gives; it is closed at the end, or when this is thrown away."""
+class AsyncPathReads:
+    """The slices of the file at a path."""
 
-    __slots__ = ("_file", "_items", "_path")
+    __slots__ = ("_file", "_path", "_reads")
 
     def __init__(self, path: os.PathLike[Any]) -> None:
         self._path = path
         self._file: Any = None
-        self._items: Reads | None = None
+        self._reads: AsyncReads | None = None
 
     async def __anext__(self) -> Any:
-        if self._items is None:
+        if self._reads is None:
             from anyio import to_thread
 
-            self._file = await to_thread.run_sync(_opened, self._path)
-            self._items = file_items(self._file)
-        return await self._items.__anext__()
+            self._file = await to_thread.run_sync(_open, self._path)
+            self._reads = file_reads(self._file)
+        return await self._reads.__anext__()
 
     async def aclose(self) -> None:
         self.__del__()
@@ -102,18 +108,15 @@ class PathItems:
             self._file.close()
 
 
-def _opened(path: os.PathLike[Any]) -> Any:
-    """Opened at once: a named pipe would wait for its writer, so it is opened as non-blocking."""
+def _open(path: os.PathLike[Any]) -> Any:
+    # To open a named pipe waits for its writer, and no cancellation ends that: it is opened as non-blocking.
     if stat.S_ISFIFO(os.stat(path).st_mode):
         return open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK))
     return open(path, "rb")
 
 
-# ------------------------------------------------------------------ sync
-
-
-def file_items_sync(file: Any) -> Iterator[Any]:
-    """What a file gives; waits where it is non-blocking."""
+def file_reads_sync(file: Any) -> Iterator[Any]:
+    """The slices of a file. A non-blocking one is waited for."""
     if _is_nonblocking(file):
         return _ready_reads_sync(file)
     read = reader_of(file)
@@ -132,11 +135,12 @@ def _ready_reads_sync(file: Any) -> Generator[Any, None, None]:
                 yield data
             selector.select()
             data = read(READ_SIZE)
+            # b"" after a wait is the end; None is a wait that ended for no byte.
             if data is not None and not data:
                 return
 
 
-def path_items_sync(path: os.PathLike[Any]) -> Generator[Any, None, None]:
-    """What the file at a path gives; it is closed at the end."""
+def path_reads_sync(path: os.PathLike[Any]) -> Generator[Any, None, None]:
+    """The slices of the file at a path."""
     with open(path, "rb") as file:
-        yield from file_items_sync(file)
+        yield from file_reads_sync(file)

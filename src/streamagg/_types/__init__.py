@@ -1,1 +1,1 @@
-"""The public types: chunks, responses, usage, and the typed reading of what a model wrote."""
+"""The public types: chunks, responses, usage, and the reading of a model's JSON into a type."""

@@ -1,7 +1,9 @@
-"""The structs of what comes in: one `ChatCompletionChunk` for each event of a stream.
+"""The structs of the input: one `ChatCompletionChunk` for each event of a stream.
 
-Every field that a common server sends is here, so that its chunks decode strictly (about half a
-microsecond); each costs about 4 ns a chunk, so rare ones are left to the tolerant reader and `extra`.
+1. Every field that a common server sends is here: its chunks decode strictly, in about half a microsecond.
+2. A field costs about 4 ns for each chunk. Rare fields are left to the tolerant reader and `extra`.
+3. The order of the fields is the order of the keys in `to_dict` and `to_json`. A delta repeats fields of a message, and
+   a chunk those of a response: a base class would move the shared fields to the front.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from .usage import CompletionUsage
 
 
 class ChatCompletionChunkToolCallFunction(WireStruct):
-    """A fragment of a function call: `arguments` continues the text that came before."""
+    """A fragment of a function call: `arguments` continues the text of the fragments before."""
 
     name: str | None = None
     arguments: str | None = None
@@ -23,7 +25,7 @@ class ChatCompletionChunkToolCallFunction(WireStruct):
 
 
 class ChatCompletionChunkToolCallCustom(WireStruct):
-    """A fragment of a custom tool call."""
+    """A fragment of a custom tool call: `input` continues the text of the fragments before."""
 
     name: str | None = None
     input: str | None = None
@@ -43,7 +45,7 @@ class ChatCompletionChunkToolCall(WireStruct):
 
 
 class ChatCompletionChunkDelta(WireStruct):
-    """What this chunk adds to a choice's message."""
+    """The part of a choice's message that one chunk adds."""
 
     role: str | None = None
     content: str | list[Any] | None = None
@@ -65,7 +67,7 @@ class ChatCompletionChunkDelta(WireStruct):
 
 
 class ChatCompletionChunkChoice(WireStruct):
-    """What this chunk says of the choice at `index`."""
+    """The part of the choice at `index` that one chunk adds. `message` comes in responses that were not streamed."""
 
     index: Index | None = None
     delta: ChatCompletionChunkDelta | None = None
@@ -85,7 +87,7 @@ class ChatCompletionChunkChoice(WireStruct):
 
 
 class ChatCompletionChunk(WireStruct):
-    """One event of a stream."""
+    """One event of a stream. Every field is None where the server did not send it."""
 
     id: str | None = None
     object: str | None = None
@@ -116,7 +118,7 @@ class ChatCompletionChunk(WireStruct):
     def text(self) -> str:
         """The text that this chunk adds to choice 0; empty where it adds none.
 
-        Of a plain answer, which comes as one chunk, the text of its message.
+        A response that was not streamed comes as one chunk: its text is that of the message.
         """
         text = ""
         for place, choice in enumerate(self.choices or ()):

@@ -1,7 +1,8 @@
-"""The structs of what goes out: one `ChatCompletionResponse`, as the server would have sent it whole.
+"""The structs of the output: one `ChatCompletionResponse`, as the server would have sent it without streaming.
 
-Names and fields are those of OpenAI's API and of Atoma's, then what other servers add. A field that
-never came is None; nothing is invented but what the type itself implies (role, type, object).
+1. The names and the fields are those of OpenAI's API and of Atoma's, then those that other servers add.
+2. A field that never came is None. Only the constants of a type have a default: `role`, `type` and `object`.
+3. The order of the fields is the order of the keys in `to_dict` and `to_json`.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from .._codec.depth import check_depth
 from .._codec.errors import TooDeep, Unreadable
 from .._codec.lenient import ignore, parse, to_struct
 from .._codec.objects import plain_data
-from .._codec.struct import NO_EXTRA, Extra, WireStruct, mended
+from .._codec.struct import NO_EXTRA, Extra, WireStruct, join_surrogates
+from .._error_shapes import error_in
 from .._errors import DecodeError, LimitError, ProviderError
 from .._limits import Limits
 from .message import ChatCompletionMessage
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class ChatCompletionTokenTopLogProb(WireStruct):
-    """One alternative at a token's place."""
+    """A token that the model could have sampled at one place. `bytes` is its UTF-8."""
 
     token: str | None = None
     logprob: float | None = None
@@ -35,7 +37,7 @@ class ChatCompletionTokenTopLogProb(WireStruct):
 
 
 class ChatCompletionTokenLogProb(WireStruct):
-    """A sampled token and its alternatives."""
+    """A sampled token and its alternatives. `logprob` is a natural logarithm."""
 
     token: str | None = None
     logprob: float | None = None
@@ -45,7 +47,7 @@ class ChatCompletionTokenLogProb(WireStruct):
 
 
 class ChatCompletionLogProbs(WireStruct):
-    """Log probabilities, a list entry for each token."""
+    """Log probabilities of the texts, one entry for each token."""
 
     content: list[ChatCompletionTokenLogProb] | None = None
     refusal: list[ChatCompletionTokenLogProb] | None = None
@@ -54,7 +56,7 @@ class ChatCompletionLogProbs(WireStruct):
 
 
 class ChatCompletionChoice(WireStruct):
-    """One of the answers."""
+    """One of the answers. `index` is its place in the list of answers."""
 
     index: int | None = None
     message: ChatCompletionMessage = field(default_factory=ChatCompletionMessage)
@@ -71,7 +73,10 @@ class ChatCompletionChoice(WireStruct):
 
 
 class ChatCompletionResponse(WireStruct):
-    """A whole chat completion. Fields that no type here knows are in `extra` at each level."""
+    """A whole chat completion. `extra`, at each level, holds the fields that no type here knows.
+
+    `created` is a Unix time in seconds.
+    """
 
     id: str | None = None
     object: str = "chat.completion"
@@ -97,10 +102,10 @@ class ChatCompletionResponse(WireStruct):
 
     @classmethod
     def from_json(cls, data: bytes | str) -> ChatCompletionResponse:
-        """Read a server's plain (not streamed) answer, tolerantly.
+        """Read a response that was not streamed. Small faults are repaired, as in a stream.
 
-        Raises `ProviderError` where the answer is an error, `DecodeError` where it is no completion, and
-        `LimitError` where it nests deeper than the default of `Limits`.
+        Raises `ProviderError` where the body is an error, `DecodeError` where it is not a completion, and `LimitError`
+        where it nests deeper than the default of `Limits`.
         """
         raw = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
         raw = raw.removeprefix(b"\xef\xbb\xbf")
@@ -108,28 +113,29 @@ class ChatCompletionResponse(WireStruct):
             response = _decode(raw)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             response = _read(raw)
+        # An error body decodes strictly too, with no choices. A body with few brackets cannot nest too deep.
         if not response.choices or raw.count(b"{") + raw.count(b"[") > Limits().depth:
             response = _read(raw)
-        return _numbered(response)
+        return _with_indexes(response)
 
     @classmethod
     def from_openai(cls, completion: Any) -> ChatCompletionResponse:
-        """An openai client's `ChatCompletion`, or anything of its shape: a model with `model_dump`, a dict.
+        """Read a `ChatCompletion` of the openai client, or an object of its shape: a dict, a model with `model_dump`.
 
-        Raises `DecodeError` where it is no completion, and `LimitError` where it nests deeper than the
-        default of `Limits`.
+        Raises `DecodeError` where it is not a completion, and `LimitError` where it nests deeper than the default of
+        `Limits`.
         """
         try:
-            return _numbered(_built(plain_data(completion, Limits().depth)))
+            return _with_indexes(_response_of(plain_data(completion, Limits().depth)))
         except TooDeep:
             raise LimitError("depth", Limits().depth) from None
         except Unreadable as error:
             raise DecodeError(str(error), path=f"${error.path}") from error
 
     def to_openai(self) -> ChatCompletion:
-        """As the openai client's own type, made as that client makes it: nothing is validated.
+        """The response as the openai client's own type. As in that client, no field is validated.
 
-        An `ImportError` where the openai package is not installed.
+        Raises `ImportError` where the openai package is not installed.
         """
         try:
             from openai.types.chat import ChatCompletion
@@ -149,12 +155,10 @@ _decode = msgspec.json.Decoder(ChatCompletionResponse).decode
 def _read(raw: bytes) -> ChatCompletionResponse:
     try:
         plain = parse(raw, ignore)
-        if isinstance(plain, dict):
-            error = plain.get("error")
-            if (error and isinstance(error, (dict, str))) or plain.get("object") == "error":
-                raise ProviderError(error or plain)
+        if (error := error_in(plain)) is not None:
+            raise ProviderError(error)
         check_depth(plain, Limits().depth)
-        return _built(plain)
+        return _response_of(plain)
     except TooDeep:
         raise LimitError("depth", Limits().depth) from None
     except (msgspec.DecodeError, RecursionError) as error:
@@ -163,14 +167,14 @@ def _read(raw: bytes) -> ChatCompletionResponse:
         raise DecodeError(str(error), path=f"${error.path}", data=raw) from error
 
 
-def _built(plain: Any) -> ChatCompletionResponse:
+def _response_of(plain: Any) -> ChatCompletionResponse:
     if not isinstance(plain, dict) or "choices" not in plain:
         raise Unreadable("expected an object with choices")
-    return mended(to_struct(ChatCompletionResponse, plain, ignore))
+    return join_surrogates(to_struct(ChatCompletionResponse, plain, ignore))
 
 
-def _numbered(response: ChatCompletionResponse) -> ChatCompletionResponse:
-    """A response whose choices all have an index: their place, where they had none."""
+def _with_indexes(response: ChatCompletionResponse) -> ChatCompletionResponse:
+    """The response with an index for each choice: the place in the list where the server sent none."""
     for place, choice in enumerate(response.choices):
         if choice.index is None:
             choice.index = place

@@ -1,4 +1,4 @@
-"""The structs of what the model said: a message, its tool calls, and the typed reading of both."""
+"""The structs of a message and its tool calls, and the reading of their JSON into a type."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 class ToolCallFunction(WireStruct):
-    """The function to call; `arguments` is JSON text as the model wrote it, not always valid."""
+    """The function to call. `arguments` is the JSON text that the model wrote; it is not always valid."""
 
     name: str | None = None
     arguments: str | None = None
@@ -24,21 +24,21 @@ class ToolCallFunction(WireStruct):
     @overload
     def parse(self, into: Any, /) -> Any: ...  # a union
     def parse(self, into: Any, /) -> Any:
-        """The arguments as a value of the type `into`: a msgspec Struct, a dataclass, TypedDict or attrs
-        class, a pydantic model, or what is made of such.
+        """The arguments as a value of the type `into`: a msgspec Struct, a dataclass, a TypedDict, an attrs class, a
+        pydantic model, or a container or union of these.
 
-        Empty or absent arguments count as `{}`: so many servers call a function that takes none. Raises
-        `ParseError`, and `TypeError` for a type that cannot be read.
+        Empty or missing arguments are read as `{}`: many servers send them for a function without parameters. Raises
+        `ParseError` where the text does not fit the type, and `TypeError` where `into` is not a type that can be read.
         """
         return parse_text(self.arguments or "{}", into, f"the arguments of {quoted(self.name or '')}")
 
     def parse_partial(self) -> PartialJSON:
-        """The arguments as far as they are there; raises as the function `parse_partial` does."""
+        """The arguments that are still being written, by the function `parse_partial`; same errors."""
         return parse_partial(self.arguments or "")
 
 
 class ToolCallCustom(WireStruct):
-    """The custom tool to call, with free text as its input."""
+    """The custom tool to call. `input` is free text."""
 
     name: str | None = None
     input: str | None = None
@@ -46,7 +46,7 @@ class ToolCallCustom(WireStruct):
 
 
 class ToolCall(WireStruct):
-    """A call of a function (`type` is `function`) or of a custom tool (`custom`)."""
+    """A call of a function (`type` is `function`) or of a custom tool (`type` is `custom`)."""
 
     dropped: ClassVar[tuple[str, ...]] = ("obfuscation", "index")
 
@@ -59,7 +59,7 @@ class ToolCall(WireStruct):
 
 
 class ChatCompletionAudio(WireStruct):
-    """Spoken output: `data` is base64, `expires_at` a Unix time in seconds."""
+    """Spoken output. `data` is base64; `expires_at` is a Unix time in seconds."""
 
     id: str | None = None
     data: str | None = None
@@ -69,7 +69,7 @@ class ChatCompletionAudio(WireStruct):
 
 
 class ChatCompletionMessage(WireStruct):
-    """What the model said: text, or a list of parts where the server sends parts (Mistral)."""
+    """The message of the model. `content` is text, or a list of parts where the server sends parts (Mistral)."""
 
     role: str = "assistant"
     content: str | list[Any] | None = None
@@ -92,14 +92,14 @@ class ChatCompletionMessage(WireStruct):
 
     @property
     def text(self) -> str:
-        """The text of `content`: itself, or its text parts joined; empty where there is none."""
+        """The text of `content`, with text parts joined; empty where it has none."""
         return text_of(self.content)
 
     @property
     def reasoning_text(self) -> str:
         """The reasoning: `reasoning_content`, else `reasoning`, else the thinking parts of `content` joined.
 
-        One of them alone: some servers send the same text in two (vLLM, StepFun).
+        Only the first of the three counts: some servers send the same text in two of them (vLLM, StepFun).
         """
         return self.reasoning_content or self.reasoning or thinking_of(self.content)
 
@@ -108,11 +108,11 @@ class ChatCompletionMessage(WireStruct):
     @overload
     def parse(self, into: Any, /) -> Any: ...  # a union
     def parse(self, into: Any, /) -> Any:
-        """`text` as a value of the type `into`: a msgspec Struct, a dataclass, TypedDict or attrs class, a
-        pydantic model, or what is made of such.
+        """`text` as a value of the type `into`: a msgspec Struct, a dataclass, a TypedDict, an attrs class, a pydantic
+        model, or a container or union of these.
 
-        Raises `ParseError`, also where there is no text because the model refused or called tools, and
-        `TypeError` for a type that cannot be read.
+        Raises `ParseError` where the text does not fit the type, or is empty because the model refused or called tools,
+        and `TypeError` where `into` is not a type that can be read.
         """
         if not self.text:
             reason = f"the model refused: {quoted(beginning(self.refusal))}" if self.refusal else "there is none"
@@ -120,7 +120,7 @@ class ChatCompletionMessage(WireStruct):
         return parse_text(self.text, into, "the content")
 
     def parse_partial(self) -> PartialJSON:
-        """`text` as far as it is there, read as JSON; raises as the function `parse_partial` does."""
+        """`text` that is still being written, by the function `parse_partial`; same errors."""
         return parse_partial(self.text)
 
 

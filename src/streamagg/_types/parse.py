@@ -1,7 +1,8 @@
-"""Typed answers: JSON text that a model wrote, decoded into the type that the caller names.
+"""JSON text that a model wrote, decoded into the caller's type.
 
-msgspec reads Structs, dataclasses, TypedDicts, attrs classes and all that is made of them; pydantic's
-own validators, recognised by their shape, read what pydantic made.
+1. msgspec reads Structs, dataclasses, TypedDicts, attrs classes, and containers and unions of them.
+2. pydantic's own validators read pydantic's models and dataclasses: msgspec would skip their checks. They are
+   recognised by their shape, without an import of pydantic.
 """
 
 from __future__ import annotations
@@ -15,13 +16,14 @@ import msgspec
 from .._errors import ParseError, json_path
 
 _PATH = re.compile(r" - at (`key` in )?`(\$.*)`$")
-"""How msgspec ends a message about a value that is not the outermost one."""
+"""The end of msgspec's message about a value inside another one."""
 
 
 def parse_text(text: str, into: Any, what: str) -> Any:
-    """`text` as a value of the type `into`; a `ParseError` about `what` where it is none.
+    """`text` as a value of the type `into`.
 
-    A `TypeError` for a type that msgspec does not know.
+    Raises `ParseError`, whose message names `what`, where the text does not fit the type, and `TypeError` for a type
+    that msgspec does not know.
     """
     validate = _validator_of(into)
     try:
@@ -32,14 +34,14 @@ def parse_text(text: str, into: Any, what: str) -> Any:
 
 
 def _validator_of(into: Any) -> Callable[[str], Any] | None:
-    """A pydantic model's way to read JSON, or that of a pydantic dataclass: msgspec would skip its checks."""
+    """The function with which a pydantic model or dataclass reads JSON; None for any other type."""
     validate: Callable[[str], Any] | None = getattr(into, "model_validate_json", None)
     return validate or getattr(getattr(into, "__pydantic_validator__", None), "validate_json", None)
 
 
 def _explained(error: Exception) -> tuple[str, str]:
-    """What an error says, and the JSON path of which it says so."""
-    if callable(errors := getattr(error, "errors", None)):  # pydantic tells all that is wrong
+    """The reason of an error, and the JSON path of the value that it is about."""
+    if callable(errors := getattr(error, "errors", None)):  # pydantic lists all faults
         first, *others = errors()
         return first["msg"] + (f" (and {len(others)} more)" if others else ""), json_path(first["loc"])
     message = str(error)

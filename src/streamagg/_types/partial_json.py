@@ -1,9 +1,9 @@
-"""JSON text that is still being written: what is there of it, and which of its values are finished.
+"""JSON text that is still being written: the values so far, and which of them are finished.
 
-JSON is written depth first, so what can still change lies on one path: the outermost value, and in
-each the one that is being written. Everything beside that path is finished.
-
-Linear in the length of the text, and no deeper on the stack for text that nests deeper.
+1. JSON is written depth first. Only the values on one path can still change: the outermost value, and in each container
+   its last value. Every value beside that path is finished.
+2. The time is linear in the length of the text.
+3. Nested text takes no stack: the text of a model cannot overflow it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _SPACE = re.compile(r"[ \t\n\r]*")
 _HEX = "[0-9a-fA-F]"
 _PAIR = rf"u[dD][89abAB]{_HEX}{{2}}\\u[dD][c-fC-F]{_HEX}{{2}}"
 _STRING = re.compile(rf'"[^"\\]*(?:\\(?:[^u]|u(?![dD][89abAB]){_HEX}{{4}}|{_PAIR})[^"\\]*)*', re.DOTALL)
-"""A string up to its closing quote, or up to an escape that is not there in full: half a pair is none."""
+"""A string up to its closing quote, or up to an escape that is cut. Half a surrogate pair is a cut escape."""
 _CUT_PAIR = rf"[dD][89abAB]{_HEX}{{2}}(?:\\(?:u(?:[dD](?:[c-fC-F]{_HEX}?)?)?)?)?"
 _CUT_ESCAPE = re.compile(rf"(?:\\(?:u(?:{_HEX}{{0,3}}|{_CUT_PAIR}))?)?")
 _WORD = re.compile(r"[A-Za-z0-9+.-]+")
@@ -34,26 +34,27 @@ _CUT_NUMBER = re.compile(r"-?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?(?:(?<=[0-9])[eE][
 _decode = msgspec.json.Decoder().decode
 
 _Step = Callable[[], Any]
-"""Reads the next token; returns the step for what may follow it, None where the text ends inside the token."""
+"""Reads the next token. Returns the step for the token after it, or None where the text ends inside this one. Raises
+`ParseError` where the grammar does not allow the token."""
 
 
 class PartialJSON(Struct, frozen=True):
-    """What is there of a JSON text that may still grow.
+    """The value of a JSON text that may still grow.
 
-    `value` holds what is finished, objects and lists as far as they are written, and of a string the text
-    so far, without an escape that is cut; a number, `true`, `false` or `null` only once it is whole (a
-    number is by what follows it: `12` may become `123`). It is None before anything is there.
+    `value` holds objects and lists as far as they are written, and the text so far of a string, without an escape that
+    is cut. A number, `true`, `false` or `null` appears once it is whole; the character after a number shows that (`12`
+    may become `123`). `value` is None before the first value.
     """
 
     value: Any
     complete: bool
     """Whether the text is one whole JSON value."""
     growing: tuple[str | int, ...] = ()
-    """The keys and positions that lead to the value being written, or due next; it and those around it
+    """The keys and positions that lead to the value that is being written or comes next. It and the values around it
     are unfinished, all others are finished. Empty for the outermost value, and where `complete`."""
 
     def finished(self, *path: str | int) -> bool:
-        """Whether the value at these keys and positions is there, and nothing that follows can change it."""
+        """Whether the value at these keys and positions exists and later text cannot change it."""
         if not self.complete and path == self.growing[: len(path)]:
             return False
         value = self.value
@@ -66,59 +67,58 @@ class PartialJSON(Struct, frozen=True):
 
 
 def parse_partial(text: str) -> PartialJSON:
-    """Read a JSON text as far as it is there; see `PartialJSON`. Of a key that comes twice the later counts.
+    """Read a JSON text that may still grow; see `PartialJSON`. The later value of a repeated key counts.
 
-    A `ParseError` as soon as the text cannot be the beginning of JSON, or nests deeper than the default
-    of `Limits`.
+    Raises `ParseError` where the text cannot be the beginning of JSON, or nests deeper than the default of `Limits`.
     """
-    reading = _Reading(text)
-    step: _Step | None = reading.value
-    while step is not None and reading.skip_space():
+    reader = _Reader(text)
+    step: _Step | None = reader.value
+    while step is not None and reader.skip_space():
         step = step()
-    complete = step == reading.end
-    return PartialJSON(reading.held[0] if reading.held else None, complete, tuple(reading.path[1:]))
+    complete = step == reader.end
+    return PartialJSON(reader.root[0] if reader.root else None, complete, tuple(reader.path[1:]))
 
 
-class _Reading:
-    """Where reading a text stands. The methods up to `end` are steps: what the grammar allows next."""
+class _Reader:
+    """The position in a text, and the containers that are open there. `value` to `end` are steps (see `_Step`)."""
 
     def __init__(self, text: str) -> None:
         self.text = text
         self.at = 0
-        self.held: list[Any] = []
-        """The outermost value, once it has begun."""
-        self.open: list[Any] = [self.held]
-        """The containers that are not closed."""
+        self.root: list[Any] = []
+        """The outermost value, once it has begun; a list, as the value of any other container."""
+        self.open: list[Any] = [self.root]
+        """The containers that are not closed yet."""
         self.path: list[str | int] = [0]
-        """Where in each of them the value belongs that is being written, or due."""
+        """The key or position, in each open container, of the value that is being written or comes next."""
 
     def skip_space(self) -> bool:
-        """Go to the next token; returns whether there is one."""
+        """Go to the next token. Returns whether the text has one."""
         space = _SPACE.match(self.text, self.at)
-        assert space is not None  # it matches nothing, too
+        assert space is not None  # the pattern matches an empty text too
         self.at = space.end()
         return self.at < len(self.text)
 
     def value(self) -> _Step | None:
         mark = self.text[self.at]
         if mark == "{":
-            return self._opened({}, self.first_key)
+            return self._open({}, self.first_key)
         if mark == "[":
-            return self._opened([], self.first_item)
+            return self._open([], self.first_item)
         if mark == '"':
             string, whole = self._string()
             self._put(string)
-            return self._over() if whole else None
+            return self._end_value() if whole else None
         return self._scalar()
 
     def first_item(self) -> _Step | None:
         if self.text[self.at] == "]":
-            return self._closed()
+            return self._close()
         self.path.append(0)
         return self.value()
 
     def first_key(self) -> _Step | None:
-        return self._closed() if self.text[self.at] == "}" else self.key()
+        return self._close() if self.text[self.at] == "}" else self.key()
 
     def key(self) -> _Step | None:
         if self.text[self.at] != '"':
@@ -137,10 +137,10 @@ class _Reading:
         return self.value
 
     def next(self) -> _Step:
-        """After a value in a container."""
+        """The token after a value in a container."""
         container, mark = self.open[-1], self.text[self.at]
         if mark == ("]" if isinstance(container, list) else "}"):
-            return self._closed()
+            return self._close()
         if mark != ",":
             self._refuse("expected a comma or the end of the list or object")
         self.at += 1
@@ -152,7 +152,7 @@ class _Reading:
     def end(self) -> NoReturn:
         self._refuse("expected nothing more")
 
-    def _opened(self, container: Any, step: _Step) -> _Step:
+    def _open(self, container: Any, step: _Step) -> _Step:
         if len(self.open) > _DEPTH:
             self._refuse(f"it nests deeper than {_DEPTH}")
         self._put(container)
@@ -160,13 +160,13 @@ class _Reading:
         self.at += 1
         return step
 
-    def _closed(self) -> _Step:
+    def _close(self) -> _Step:
         self.open.pop()
         self.at += 1
-        return self._over()
+        return self._end_value()
 
-    def _over(self) -> _Step:
-        """A value is whole."""
+    def _end_value(self) -> _Step:
+        """End a value. Returns the step for the token after it."""
         self.path.pop()
         return self.next if len(self.open) > 1 else self.end
 
@@ -178,7 +178,7 @@ class _Reading:
             container[self.path[-1]] = value
 
     def _string(self) -> tuple[str, bool]:
-        """The string here, as far as it is there; and whether that is all of it."""
+        """The string at this position as far as it is written, and whether it is whole."""
         string = _STRING.match(self.text, self.at)
         assert string is not None  # it begins with the quote that led here
         end = string.end()
@@ -199,7 +199,7 @@ class _Reading:
         value = self._decoded(word, "expected a value")
         self.at += len(word)
         self._put(value)
-        return self._over()
+        return self._end_value()
 
     def _decoded(self, token: str, reason: str) -> Any:
         try:

@@ -1,4 +1,4 @@
-"""Usage: the tokens that a response took, and their sum over many responses."""
+"""Usage: the counters of a response, and their sum over many responses."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class PromptTokensDetails(WireStruct):
-    """What the prompt's tokens were, in tokens."""
+    """The kinds of the prompt's tokens. The unit is tokens."""
 
     audio_tokens: int | None = None
     cached_tokens: int | None = None
@@ -25,7 +25,7 @@ class PromptTokensDetails(WireStruct):
 
 
 class CompletionTokensDetails(WireStruct):
-    """What the completion's tokens were, in tokens."""
+    """The kinds of the completion's tokens. The unit is tokens."""
 
     accepted_prediction_tokens: int | None = None
     audio_tokens: int | None = None
@@ -37,9 +37,9 @@ class CompletionTokensDetails(WireStruct):
 
 
 class CompletionUsage(WireStruct):
-    """Tokens used, and whatever else the server counts (`extra`: costs, times, cache hits).
+    """The tokens of a response, and the other counters of its server (`extra`: costs, times, cache hits).
 
-    `a + b` adds every counter, so the usage of many responses sums; what is no number is b's.
+    `a + b` adds every number, at every level. A value that is not a number is the one of `b`.
     """
 
     prompt_tokens: int | None = None
@@ -58,7 +58,7 @@ class CompletionUsage(WireStruct):
 
 
 def added(left: dict[str, Any], right: dict[str, Any]) -> dict[str, Any]:
-    """`left` and `right`, number by number, at every level; what is no number is the right one's."""
+    """The sum of two reports, number by number, at every level. A value that is not a number comes from `right`."""
     total = dict(left)
     for name, value in right.items():
         before = total.get(name)
@@ -72,15 +72,15 @@ def added(left: dict[str, Any], right: dict[str, Any]) -> dict[str, Any]:
 
 
 def is_count(value: Any) -> bool:
-    """Whether a value is a number that can be added up: what needs more than 64 bits counts nothing."""
+    """Whether a value is a number to add. A number past 64 bits is not taken for a count."""
     return isinstance(value, (int, float)) and not isinstance(value, bool) and -(2**63) < value < 2**63
 
 
 def sum_usage(responses: Iterable[ChatCompletionResponse | BaseException | None]) -> CompletionUsage:
-    """Every counter of the responses' usage added up; no counter is set where none of them reported any.
+    """The sum of the usage of many responses. A counter that no response reported is None.
 
-    Takes what `accumulate_all` returns: of an error, what its `.partial` had reported counts too, as the
-    server counts it; an error without one, a response without usage and None add nothing.
+    It takes the list that `accumulate_all` returns. The `.partial` of an error counts too: its tokens are paid for. An
+    error without a partial, a response without usage and None add nothing.
     """
     total = CompletionUsage()
     for item in responses:

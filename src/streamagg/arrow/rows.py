@@ -1,11 +1,13 @@
-"""One recorded stream to one row of plain values, in the order of `SCHEMA`."""
+"""The schema of the output, and one row of it for each stream.
+
+1. `SCHEMA` never depends on the data.
+2. Every value fits its column: an integer past 64 bits is null, and half a surrogate pair is replaced.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import Any
-
-import msgspec
 
 try:
     import pyarrow as pa
@@ -14,7 +16,7 @@ except ImportError as _error:
 
 import streamagg
 
-_TEXT = pa.large_string()  # 64-bit offsets: no batch of streams is too large for its column
+_TEXT = pa.large_string()  # its offsets have 64 bits: 2 GiB of text in one batch would overflow those of `string`
 _COUNT = pa.int64()
 
 SCHEMA = pa.schema(
@@ -49,7 +51,7 @@ SCHEMA = pa.schema(
         ("response", _TEXT),
     ]
 )
-"""The columns that `aggregate` makes, whatever the data: one row a stream, in the order of the input."""
+"""The columns that `aggregate` adds: one row for each stream, in the order of the input."""
 
 Row = tuple[Any, ...]
 
@@ -65,25 +67,25 @@ def row_of(
     error: streamagg.StreamAggError | None,
     repairs: Mapping[str, int],
 ) -> Row:
-    """The row of a stream that came to `response`, or to `error` with `response` as its partial."""
+    """The row of a stream: of its response, or of its error, whose partial is `response`."""
     return (
         *(_NO_RESPONSE if response is None else _values(response)),
         error is None,
         None if error is None else type(error).__name__,
         None if error is None else str(error),
         list(repairs.items()),
-        None if response is None else msgspec.json.encode(response.to_dict()),
+        None if response is None else response.to_json(),
     )
 
 
 def arrays_of(rows: list[Row]) -> list[pa.Array]:
-    """The rows as the arrays of `SCHEMA`."""
+    """The rows as arrays, one for each column of `SCHEMA`."""
     columns = zip(*rows, strict=True) if rows else ((),) * len(SCHEMA)
     return [_array(list(values), field.type) for field, values in zip(SCHEMA, columns, strict=True)]
 
 
 def _values(response: streamagg.ChatCompletionResponse) -> Row:
-    """The columns before `complete`."""
+    """The values of the columns before `complete`."""
     choices = response.choices
     first = choices[0] if choices else _NO_CHOICE
     message = first.message
@@ -103,8 +105,8 @@ def _values(response: streamagg.ChatCompletionResponse) -> Row:
         usage.prompt_tokens,
         usage.completion_tokens,
         usage.total_tokens,
-        _own(usage, "cached_tokens") if prompt.cached_tokens is None else prompt.cached_tokens,
-        _own(usage, "reasoning_tokens") if completion.reasoning_tokens is None else completion.reasoning_tokens,
+        _undetailed(usage, "cached_tokens") if prompt.cached_tokens is None else prompt.cached_tokens,
+        _undetailed(usage, "reasoning_tokens") if completion.reasoning_tokens is None else completion.reasoning_tokens,
         prompt.audio_tokens,
         completion.audio_tokens,
     )
@@ -121,20 +123,21 @@ def _calls(choice: streamagg.ChatCompletionChoice) -> Iterator[Row]:
 
 
 def _reasoning(message: streamagg.ChatCompletionMessage) -> str | None:
-    """What the model thought aloud: servers that send both fields send the same text in both."""
-    said = message.reasoning_content or message.reasoning
-    if not said and isinstance(message.content, list):  # Mistral: parts of the content
+    """The reasoning. Servers that send both fields send the same text in both (vLLM, StepFun)."""
+    reasoning = message.reasoning_content or message.reasoning
+    # Mistral sends the reasoning as parts of the content.
+    if not reasoning and isinstance(message.content, list):
         thoughts = [part.get("thinking") for part in message.content if isinstance(part, dict)]
-        said = "".join(
+        reasoning = "".join(
             streamagg.ChatCompletionMessage(content=thought).text
             for thought in thoughts
             if isinstance(thought, (str, list))
         )
-    return said or None
+    return reasoning or None
 
 
-def _own(usage: streamagg.CompletionUsage, name: str) -> int | None:
-    """A counter that some servers give beside the totals, not in the details (Moonshot, xAI)."""
+def _undetailed(usage: streamagg.CompletionUsage, name: str) -> int | None:
+    """A counter that some servers send beside the totals, not in the details (Moonshot, xAI)."""
     count = usage.extra.get(name)
     return count if type(count) is int else None
 
@@ -147,7 +150,7 @@ def _array(values: list[Any], kind: pa.DataType) -> pa.Array:
 
 
 def _fitting(value: Any) -> Any:
-    """A value as its column can hold it: what a server may send goes beyond 64 bits and Unicode."""
+    """A value that fits its column. A server may send integers past 64 bits and halves of surrogate pairs."""
     if isinstance(value, str):
         return value.encode("utf-8", "replace").decode()
     if isinstance(value, (int, float)):

@@ -1,6 +1,8 @@
-"""Columns of recorded streams to columns of responses: one row a stream. Needs the extra `arrow`.
+"""Arrow tables of recorded streams to tables of responses. Needs the extra `arrow`.
 
-`aggregate` is what engines take: Ray Data, Spark, Daft, DuckDB and Polars all hand out Arrow.
+1. `aggregate` has the form of a function that engines call on batches: Ray Data, Spark, Daft, DuckDB and Polars.
+2. One row in gives one row out. A broken stream is a row with its error, never an exception.
+3. Columns are checked before the first row is read.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from .rows import SCHEMA, Row, arrays_of, row_of
 
 T = TypeVar("T", pa.Table, pa.RecordBatch, pa.RecordBatchReader)
 
-_ROWS = 4096  # a table is read in batches of so many at the most
+_BATCH_ROWS = 4096  # bounds the Python rows in memory; a table may be one batch of millions
 _READABLE = (
     pa.types.is_binary,
     pa.types.is_large_binary,
@@ -38,32 +40,33 @@ def aggregate(
     strict: bool = False,
     limits: streamagg.Limits = _DEFAULT_LIMITS,
 ) -> T:
-    """The recorded streams in `column` as the columns of `SCHEMA`, after all other columns of `data`.
+    """Replace the recorded streams in `column` by the columns of `SCHEMA`, after all other columns of `data`.
 
-    `data`: a table, a record batch, or a reader of record batches, which is read as its result is; what
-    comes back is of the same kind, a row for each row. `column`: binary or strings (large, views and
-    dictionaries too), each value a recorded body; or lists of these, each list a stream's chunks as JSON,
-    or, where the first does not begin with `{`, the slices of its body. `usage`, `strict`, `limits`: see
-    `Accumulator`.
+    `data`: a table, a record batch, or a reader of record batches. The result has the same type and the same number of
+    rows. A reader is read as its result is read.
 
-    A stream that is broken is a row: `complete` is false, `error` and `error_message` say why, the other
-    columns hold what there is of it. A null is a stream of which nothing was recorded.
+    `column`: the name of a column of binary values or strings (large, views and dictionaries too), each value one
+    recorded body. Or a column of lists of these, each list one stream: its chunks as JSON where the first begins with
+    `{`, else the slices of its body. A null is an empty recording. `usage`, `strict`, `limits`: see `Accumulator`.
 
-    Raises `KeyError` where there is no such column, `TypeError` where it holds something else, and
-    `ValueError` where another column has the name of one in `SCHEMA`.
+    A broken stream is a row: `complete` is false, `error` has the class of the error, `error_message` its text, and the
+    other columns hold the response as far as it came.
+
+    Raises `KeyError` where the column does not exist, `TypeError` where it has another type, and `ValueError` where
+    another column has a name of `SCHEMA`.
     """
     begin = partial(streamagg.Accumulator, usage=usage, strict=strict, limits=limits)
-    begin()  # an option that is none is no row's error
-    reading = _Reading(data.schema, column, begin)
+    begin()  # a wrong option is an error of the call, not of each row
+    reader = _BatchReader(data.schema, column, begin)
     if isinstance(data, pa.RecordBatch):
-        return reading.read(data)
+        return reader.read(data)
     if isinstance(data, pa.Table):
-        return pa.Table.from_batches(map(reading.read, data.to_batches(max_chunksize=_ROWS)), schema=reading.schema)
-    return pa.RecordBatchReader.from_batches(reading.schema, map(reading.read, data))
+        return pa.Table.from_batches(map(reader.read, data.to_batches(max_chunksize=_BATCH_ROWS)), schema=reader.schema)
+    return pa.RecordBatchReader.from_batches(reader.schema, map(reader.read, data))
 
 
-class _Reading:
-    """What all batches of one source have in common."""
+class _BatchReader:
+    """Reads the batches of one source: the schema, the column and the options are theirs in common."""
 
     def __init__(self, schema: pa.Schema, column: str, begin: Callable[[], streamagg.Accumulator]) -> None:
         _check(schema, column)
@@ -73,13 +76,13 @@ class _Reading:
 
     def read(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         rows = [self._row(item) for item in batch.column(self._place)]
-        carried = [array for number, array in enumerate(batch.columns) if number != self._place]
-        return pa.RecordBatch.from_arrays([*carried, *arrays_of(rows)], schema=self.schema)
+        other_columns = [array for number, array in enumerate(batch.columns) if number != self._place]
+        return pa.RecordBatch.from_arrays([*other_columns, *arrays_of(rows)], schema=self.schema)
 
     def _row(self, item: pa.Scalar) -> Row:
         accumulator = self._begin()
         try:
-            _push(accumulator, item)
+            _feed(accumulator, item)
             response = accumulator.finish()
         except streamagg.StreamAggError as error:
             return row_of(error.partial, error, accumulator.repairs)
@@ -87,27 +90,27 @@ class _Reading:
 
 
 def _check(schema: pa.Schema, column: str) -> None:
-    """Refuse a column whose type cannot be read, and other columns that are in the way."""
+    """Raise where the column's type is not readable, and where another column has a name of `SCHEMA`."""
     kind = schema.field(column).type
     nested = pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_dictionary(kind)
     if not any(test(kind.value_type if nested else kind) for test in _READABLE):
         raise TypeError(f"column {column!r} holds {kind}: expected binary or strings, or lists of these")
-    taken = [name for name in schema.names if name != column and name in SCHEMA.names]
-    if taken:
-        raise ValueError(f"rename or leave out {', '.join(map(repr, taken))}: the result has columns of that name")
+    conflicts = [name for name in schema.names if name != column and name in SCHEMA.names]
+    if conflicts:
+        raise ValueError(f"rename or leave out {', '.join(map(repr, conflicts))}: the result has columns of that name")
 
 
-def _push(accumulator: streamagg.Accumulator, item: pa.Scalar) -> None:
+def _feed(accumulator: streamagg.Accumulator, item: pa.Scalar) -> None:
     if not isinstance(item, (pa.ListScalar, pa.LargeListScalar)):
         accumulator.feed(_bytes_of(item))
     elif item.is_valid:
         chunks = [chunk for chunk in map(_bytes_of, item.values) if chunk]
-        push = accumulator.add if chunks and chunks[0].lstrip().startswith(b"{") else accumulator.feed
+        feed = accumulator.add if chunks and chunks[0].lstrip().startswith(b"{") else accumulator.feed
         for chunk in chunks:
-            push(chunk)
+            feed(chunk)
 
 
 def _bytes_of(item: pa.Scalar) -> bytes:
-    """A value as its bytes, which strings need not be decoded for; of a null, none."""
+    """The bytes of a value; empty for a null. The buffer saves the decoding of strings."""
     value = item.value if isinstance(item, pa.DictionaryScalar) else item
     return bytes(value.as_buffer()) if value.is_valid else b""

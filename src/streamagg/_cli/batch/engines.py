@@ -1,6 +1,8 @@
-"""What runs the tasks of a batch: processes of this machine, or a Ray cluster.
+"""The engines that run the tasks of a batch: processes of this machine, or a Ray cluster.
 
-Both hand back each task with what it came to, in the order in which they end.
+1. An engine yields each task with its totals, in the order in which the tasks end.
+2. A failed task ends the batch: its exception passes to the caller.
+3. A caller that stops reading closes the generator, and the running tasks end with it.
 """
 
 from __future__ import annotations
@@ -18,36 +20,38 @@ from typing import Any
 from .plan import Task
 from .totals import Totals
 
-Call = Callable[[Task], tuple[Any, ...]]
+Arguments = Callable[[Task], tuple[Any, ...]]
 """The arguments of `work` for a task."""
-Done = Generator[tuple[Task, Totals], None, None]
+Results = Generator[tuple[Task, Totals], None, None]
 
 
-def run_local(work: Callable[..., Totals], tasks: Collection[Task], call: Call, jobs: int) -> Done:
-    """In `jobs` processes at the most; where one is enough, in this one."""
+def run_local(work: Callable[..., Totals], tasks: Collection[Task], arguments: Arguments, jobs: int) -> Results:
+    """Run the tasks in at most `jobs` processes. One job, or one task, runs in this process."""
     if min(jobs, len(tasks)) <= 1:
-        yield from ((task, work(*call(task))) for task in tasks)
+        yield from ((task, work(*arguments(task))) for task in tasks)
         return
     waiting = iter(tasks)
     running: dict[Future[Totals], Task] = {}
-    spawn = multiprocessing.get_context("spawn")  # a fork of a process with threads, as Arrow's has, may hang
-    with ProcessPoolExecutor(jobs, spawn, _begin) as pool:
+    # Arrow starts threads, and the fork of a process with threads may hang.
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(jobs, spawn, _prepare_worker) as pool:
         try:
             while True:
                 for task in islice(waiting, 2 * jobs - len(running)):
-                    running[pool.submit(work, *call(task))] = task
+                    running[pool.submit(work, *arguments(task))] = task
                 if not running:
                     return
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
                     yield running.pop(future), future.result()
-        except BaseException:  # also of who reads on no more: what runs is not waited for
+        # `GeneratorExit` too: without it the pool would wait for the running tasks.
+        except BaseException:
             for process in multiprocessing.active_children():
                 process.terminate()
             raise
 
 
-def _begin() -> None:
-    """A worker ends with the process that started it, however that ends; Ctrl-C is for that one alone."""
+def _prepare_worker() -> None:
+    """Prepare a worker process: it ignores Ctrl-C, which its parent handles, and ends when its parent ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
@@ -59,9 +63,11 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-def run_ray(work: Callable[..., Totals], tasks: Collection[Task], call: Call, address: str | None) -> Done:
-    """On a Ray cluster: that at `address`, or the one that Ray finds, or one of this machine. Ray runs a
-    task again whose node is lost. Inputs and output must be where every node sees them."""
+def run_ray(work: Callable[..., Totals], tasks: Collection[Task], arguments: Arguments, address: str | None) -> Results:
+    """Run the tasks on a Ray cluster: the one at `address`, else the one that Ray finds, else one of this machine.
+
+    Ray repeats the tasks of a lost node. Every node must see the inputs and the output under the same paths.
+    """
     import ray
 
     ray.init(address=address, log_to_driver=False, logging_level=logging.WARNING)
@@ -72,7 +78,7 @@ def run_ray(work: Callable[..., Totals], tasks: Collection[Task], call: Call, ad
         while True:
             room = 2 * int(ray.cluster_resources().get("CPU", 1)) - len(running)
             for task in islice(waiting, max(room, 0)):
-                running[remote.remote(*call(task))] = task
+                running[remote.remote(*arguments(task))] = task
             if not running:
                 return
             for reference in ray.wait(list(running))[0]:

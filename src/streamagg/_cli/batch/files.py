@@ -1,4 +1,8 @@
-"""Recordings in files: which kinds there are, what is in a line of JSON, and how each is opened."""
+"""Files of recordings: their kinds, how to open them, and how to read a line of JSON.
+
+1. Any file is read as far as possible. `PROBLEMS` are the exceptions that reading one may raise.
+2. Reading a line of JSON never raises: a line that is not an object has no fields.
+"""
 
 from __future__ import annotations
 
@@ -22,13 +26,13 @@ else:
 Kind = Literal["body", "jsonl", "parquet"]
 
 KINDS: dict[str, Kind] = {".sse": "body", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
-"""What is looked for in directories, by suffix."""
+"""The kind of a file by its suffix. In directories, only files with these suffixes are read."""
 
 PROBLEMS = (OSError, EOFError, zlib.error, zstd.ZstdError, pa.ArrowException)
-"""What reading a file may raise: that is one row, and no reason to stop."""
+"""The exceptions of an unreadable file. They make one row of the output and do not stop the batch."""
 
 _BOM = b"\xef\xbb\xbf"
-_LONGEST_WINDOW = 31  # of `zstd --long`; without saying so, 27
+_WINDOW_LOG_MAX = 31  # `zstd --long=31` writes it; without this option the decoder refuses more than 27
 
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _items = msgspec.json.Decoder(list[msgspec.Raw]).decode
@@ -40,7 +44,7 @@ T = TypeVar("T")
 
 
 def suffix_of(path: str) -> str:
-    """A name's suffix, without that of its compression."""
+    """The suffix of a path, without the suffix of its compression."""
     stem, suffix = os.path.splitext(path)
     return os.path.splitext(stem)[1] if suffix in (".gz", ".zst") else suffix
 
@@ -50,18 +54,19 @@ def is_plain(path: str) -> bool:
     return not path.endswith((".gz", ".zst"))
 
 
-def opened(path: str) -> BufferedIOBase:
-    """The file for reading, decompressed."""
+def open_file(path: str) -> BufferedIOBase:
+    """Open a file for reading; its bytes come decompressed."""
     if path.endswith(".gz"):
         return gzip.open(path)
     if path.endswith(".zst"):
-        options = {int(zstd.DecompressionParameter.window_log_max): _LONGEST_WINDOW}
+        options = {int(zstd.DecompressionParameter.window_log_max): _WINDOW_LOG_MAX}
         return cast(BufferedIOBase, zstd.open(path, options=options))
     return open(path, "rb")
 
 
 def lines_of(file: BufferedIOBase, start: int = 0) -> Iterator[tuple[int, bytes]]:
-    """The lines that are not blank and begin at byte `start` or later, each with the byte that it begins at."""
+    """Each line that is not blank and begins at byte `start` or later, with the position of its first byte."""
+    # A slice may start in the middle of a line. That line belongs to the slice before.
     if start:
         file.seek(start - 1)
         start += len(file.readline()) - 1
@@ -71,11 +76,8 @@ def lines_of(file: BufferedIOBase, start: int = 0) -> Iterator[tuple[int, bytes]
         start += len(line)
 
 
-# ------------------------------------------------------------------ lines of JSON
-
-
 def is_chunk(line: bytes, column: str) -> bool:
-    """Whether a line is one chunk of a stream, so that its file holds streams in many lines each."""
+    """Whether a line is one chunk of a stream. Its file then holds one chunk on each line."""
     fields = fields_of(line)
     if column in fields:
         return False
@@ -88,7 +90,7 @@ def is_chunk(line: bytes, column: str) -> bool:
 
 
 def fields_of(line: bytes) -> dict[str, bytes]:
-    """The members of an object as JSON; empty where a line is none."""
+    """The members of a JSON object, each as JSON; empty where the line is not an object."""
     if not line.startswith(b"{"):
         return {}
     try:
@@ -98,14 +100,16 @@ def fields_of(line: bytes) -> dict[str, bytes]:
 
 
 def text_of(value: bytes) -> str | None:
-    """A JSON value as text: a string is itself, null is None, all else is its JSON."""
+    """A JSON value as text: a string without its quotes, None for null, any other value as JSON."""
     text = _string(value)
     return None if value == b"null" else value.decode("utf-8", "replace") if text is None else text
 
 
 def body_of(value: bytes) -> bytes | None:
-    """The recording in a JSON value: a string is a body, a list is a stream's chunks; all else, as it is, a
-    plain answer or an error."""
+    """The recording in a JSON value: a string is a body, a list holds the chunks of a stream, null is None.
+
+    Any other value is itself the body: a plain response or an error.
+    """
     if value == b"null":
         return None
     if not value.startswith(b"["):
@@ -118,7 +122,7 @@ def body_of(value: bytes) -> bytes | None:
 
 
 def body_of_chunks(chunks: list[bytes]) -> bytes:
-    """The body of a stream whose chunks were recorded as JSON, or in slices as they came."""
+    """The body of a stream that was recorded as a list: of chunks as JSON, or of slices of the body."""
     if not chunks or not chunks[0].lstrip().startswith(b"{"):
         return b"".join(chunks)
     return b"".join(b"data: %b\n\n" % chunk.replace(b"\n", b"\ndata: ") for chunk in chunks)
@@ -130,13 +134,13 @@ def id_of(line: bytes) -> str:
 
 
 def _unquoted(value: bytes) -> bytes:
-    """The bytes of a string; any other JSON value as it is."""
+    """The bytes of a JSON string; any other JSON value unchanged."""
     text = _string(value)
     return value if text is None else text.encode()
 
 
 def _string(value: bytes) -> str | None:
-    """The string that a JSON value is; None where it is none."""
+    """The text of a JSON string; None for any other value."""
     if not value.startswith(b'"'):
         return None
     try:
@@ -146,7 +150,7 @@ def _string(value: bytes) -> str | None:
 
 
 def _read(decode: Callable[[bytes], T], value: bytes) -> T:
-    """Strictly, then as loggers write that cut a text anywhere: half a character, half a surrogate pair."""
+    """Decode strictly, then tolerantly: loggers cut a text inside a character or a surrogate pair."""
     try:
         return decode(value)
     except _UNREADABLE:

@@ -1,4 +1,8 @@
-"""`streamagg batch`: any number of recordings to one table of responses. Needs the extra `batch`."""
+"""`streamagg batch`: turns any number of recordings into one table of responses. Needs the extra `batch`.
+
+1. A recording that cannot be read is a row with its error. It does not stop the batch.
+2. After a crash or Ctrl-C the same command continues with the tasks that are not done.
+"""
 
 from __future__ import annotations
 
@@ -13,20 +17,20 @@ try:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-    import streamagg.arrow  # noqa: F401 - it says what is missing
+    import streamagg.arrow  # noqa: F401 - its error names the missing extra
 
     from .files import PROBLEMS
 except ImportError as _error:
     raise ImportError(f"{_error}: streamagg batch needs pip install 'streamagg[batch]'") from _error
 
-from .engines import Call, Done, run_local, run_ray
+from .engines import Arguments, Results, run_local, run_ray
 from .parts import Parts
 from .plan import Task, plan, weight_of
 from .read import Options
 from .totals import summary
 from .work import output_schema, work
 
-_GO_ON = "The same command goes on where it stopped."
+_CONTINUE = "The same command goes on where it stopped."
 
 _EPILOG = """\
 inputs: .sse files (one recording each), .jsonl or .ndjson (below), these as .gz or .zst, .parquet;
@@ -54,26 +58,26 @@ examples:
 def main(arguments: list[str] | None = None) -> int:
     """Run `streamagg batch`; returns the exit status."""
     parser = _parser()
-    given = parser.parse_intermixed_args(arguments)
-    options = _options(parser, given)
+    parsed = parser.parse_intermixed_args(arguments)
+    options = _options(parser, parsed)
     started = time.monotonic()
     try:
         try:
-            tasks = plan(given.inputs, options.column, [name for name, _ in options.keep], leave_out=[given.output])
+            tasks = plan(parsed.inputs, options.column, [name for name, _ in options.keep], leave_out=[parsed.output])
         except (ValueError, TypeError) as error:
-            return _stopped(error, 2)
+            return _report(error, 2)
         if not tasks:
-            return _stopped(f"no recordings in {', '.join(given.inputs)}", 2)
-        parts = Parts(given.output, tasks, options)
-        _run(tasks, parts, options, given)
+            return _report(f"no recordings in {', '.join(parsed.inputs)}", 2)
+        parts = Parts(parsed.output, tasks, options)
+        _run(tasks, parts, options, parsed)
         parts.merge()
     except KeyboardInterrupt:
-        return _stopped(f"interrupted. {_GO_ON}", 130)
+        return _report(f"interrupted. {_CONTINUE}", 130)
     except BrokenProcessPool:
-        return _stopped(f"a worker process died, of too little memory perhaps. {_GO_ON}", 2)
+        return _report(f"a worker process died, of too little memory perhaps. {_CONTINUE}", 2)
     except PROBLEMS as error:
-        return _stopped(error, 2)
-    print("\n".join(summary(parts.total(), time.monotonic() - started, given.output)))
+        return _report(error, 2)
+    print("\n".join(summary(parts.total(), time.monotonic() - started, parsed.output)))
     return 0
 
 
@@ -107,19 +111,19 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _options(parser: argparse.ArgumentParser, given: argparse.Namespace) -> Options:
-    """What was asked for, once it is sure that it makes sense."""
-    keep = tuple((name, shown or name) for name, _, shown in (text.partition("=") for text in given.keep))
-    suffix = os.path.splitext(given.output)[1]
+def _options(parser: argparse.ArgumentParser, parsed: argparse.Namespace) -> Options:
+    """The options, checked: a contradiction ends the program with a usage error."""
+    keep = tuple((name, column or name) for name, _, column in (text.partition("=") for text in parsed.keep))
+    suffix = os.path.splitext(parsed.output)[1]
     if suffix not in (".parquet", ".jsonl"):
-        parser.error(f"{given.output}: the output is .parquet or .jsonl")
-    if os.path.isdir(given.output):
-        parser.error(f"{given.output} is a directory")
-    if given.address and given.engine != "ray":
+        parser.error(f"{parsed.output}: the output is .parquet or .jsonl")
+    if os.path.isdir(parsed.output):
+        parser.error(f"{parsed.output} is a directory")
+    if parsed.address and parsed.engine != "ray":
         parser.error("--address is for --engine ray")
-    if os.path.realpath(given.output) in map(os.path.realpath, given.inputs):
-        parser.error(f"{given.output} is an input")
-    options = Options(given.column, keep, given.usage, suffix[1:])
+    if os.path.realpath(parsed.output) in map(os.path.realpath, parsed.inputs):
+        parser.error(f"{parsed.output} is an input")
+    options = Options(parsed.column, keep, parsed.usage, suffix[1:])
     names = output_schema(options).names
     if len(set(names)) < len(names):
         double = next(name for _, name in keep if names.count(name) > 1)
@@ -137,14 +141,11 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-# ------------------------------------------------------------------ running
-
-
-def _run(tasks: list[Task], parts: Parts, options: Options, given: argparse.Namespace) -> None:
-    """Do what is still to be done, and show how far it is."""
-    todo = [task for task in tasks if parts.totals(task) is None]
-    if len(todo) < len(tasks):
-        _say(f"{len(tasks) - len(todo)} of {len(tasks)} parts are done already")
+def _run(tasks: list[Task], parts: Parts, options: Options, parsed: argparse.Namespace) -> None:
+    """Run the tasks that have no part yet, and show the progress on a terminal."""
+    open_tasks = [task for task in tasks if parts.totals(task) is None]
+    if len(open_tasks) < len(tasks):
+        _print(f"{len(tasks) - len(open_tasks)} of {len(tasks)} parts are done already")
     bar = Progress(
         BarColumn(),
         TextColumn("{task.percentage:.0f} %  {task.fields[streams]:,} streams, {task.fields[rate]}to go"),
@@ -153,30 +154,30 @@ def _run(tasks: list[Task], parts: Parts, options: Options, given: argparse.Name
     )
     with bar if sys.stderr.isatty() else nullcontext():
         before, after = parts.total().streams, 0
-        total, begun = sum(map(weight_of, tasks)), sum(map(weight_of, todo))
+        total, begun = sum(map(weight_of, tasks)), sum(map(weight_of, open_tasks))
         left = begun
-        shown = bar.add_task("", total=total, completed=total - begun, streams=before, rate="")
+        progress = bar.add_task("", total=total, completed=total - begun, streams=before, rate="")
         started = time.monotonic()
-        with closing(_engine(todo, lambda task: (task, options, parts.path(task)), given)) as done:
+        with closing(_engine(open_tasks, lambda task: (task, options, parts.path(task)), parsed)) as done:
             for task, totals in done:
                 parts.finish(task, totals)
                 after += totals.streams
                 left -= weight_of(task)
                 seconds = max(time.monotonic() - started, 1e-3)
                 rate = f"{after / seconds:,.0f} a second, {(begun - left) / seconds / 1e6:,.1f} MB/s, "
-                bar.update(shown, completed=total - left, streams=before + after, rate=rate)
+                bar.update(progress, completed=total - left, streams=before + after, rate=rate)
 
 
-def _engine(todo: list[Task], call: Call, given: argparse.Namespace) -> Done:
-    if given.engine == "ray":
-        return run_ray(work, todo, call, given.address)
-    return run_local(work, todo, call, given.jobs)
+def _engine(open_tasks: list[Task], arguments: Arguments, parsed: argparse.Namespace) -> Results:
+    if parsed.engine == "ray":
+        return run_ray(work, open_tasks, arguments, parsed.address)
+    return run_local(work, open_tasks, arguments, parsed.jobs)
 
 
-def _stopped(reason: object, status: int) -> int:
-    _say(reason)
+def _report(reason: object, status: int) -> int:
+    _print(reason)
     return status
 
 
-def _say(what: object) -> None:
-    print(f"streamagg batch: {what}", file=sys.stderr)
+def _print(message: object) -> None:
+    print(f"streamagg batch: {message}", file=sys.stderr)

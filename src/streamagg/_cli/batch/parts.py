@@ -1,7 +1,9 @@
-"""The parts of an output that is being made, in a directory beside it: what is done once is not done again.
+"""The parts of an unfinished output, in a directory beside it. An interrupted batch continues from them.
 
-A part is named by what made it: the files with their sizes and times, the options, the version. It
-counts once it is in the manifest, which comes after it is on disk; whatever else lies there was cut short.
+1. The name of a part is a hash of its files with their sizes and times, the options and the version.
+   A change of any of them makes another part.
+2. A part counts from the moment when the manifest names it. It is on disk before that.
+3. Any other file in the directory was cut short by a crash, and is deleted at the start.
 """
 
 from __future__ import annotations
@@ -21,11 +23,12 @@ from msgspec import Struct
 from .plan import PARTS_SUFFIX, Task
 from .read import Options
 from .totals import Totals
-from .work import output_schema, replaced
+from .work import output_schema, replace_when_whole
 
 _MANIFEST = "manifest.jsonl"
 _GROUP_ROWS = 65536
 _GROUP_BYTES = 64 * 2**20
+"""A row group ends at either bound: the writer holds one in memory. Half of them doubles the metadata of the file."""
 _COPY_BYTES = 2**20
 
 
@@ -41,7 +44,7 @@ _decode = msgspec.json.Decoder(_Entry).decode
 
 
 class Parts:
-    """The parts of one output. What an earlier run left is taken over as far as the tasks are the same."""
+    """The parts of one output. Parts that an earlier run left for the same tasks are used again."""
 
     def __init__(self, output: str, tasks: Iterable[Task], options: Options) -> None:
         self._output = output
@@ -50,29 +53,29 @@ class Parts:
         self._names = {task: _name(task, options) for task in tasks}
         with suppress(FileExistsError):
             os.mkdir(self._folder)
-        self._done = self._taken_over()
+        self._done = self._entries_to_reuse()
         self._write_manifest()
         for name in set(os.listdir(self._folder)) - {_MANIFEST, *self._done}:
             os.unlink(os.path.join(self._folder, name))
 
     def totals(self, task: Task) -> Totals | None:
-        """What a task came to; None where it is still to be done."""
+        """The totals of a task; None where its part is not done."""
         entry = self._done.get(self._names[task])
         return None if entry is None else entry.totals
 
     def total(self) -> Totals:
-        """What all tasks that are done came to."""
+        """The totals of all parts that are done, summed."""
         total = Totals()
         for entry in self._done.values():
             total.add(entry.totals)
         return total
 
     def path(self, task: Task) -> str:
-        """Where the task's part belongs."""
+        """The path of the task's part."""
         return os.path.join(self._folder, self._names[task])
 
     def finish(self, task: Task, totals: Totals) -> None:
-        """The task's part is on disk: from here on it counts."""
+        """Add the task's part, which is on disk, to the manifest."""
         entry = _Entry(self._names[task], os.path.getsize(self.path(task)), totals)
         with open(os.path.join(self._folder, _MANIFEST), "ab") as file:
             file.write(msgspec.json.encode(entry) + b"\n")
@@ -81,9 +84,9 @@ class Parts:
         self._done[entry.part] = entry
 
     def merge(self) -> None:
-        """Put the parts together, in order, as the output, and remove them."""
+        """Write the parts, in the order of the tasks, as the output, and remove them."""
         paths = [self.path(task) for task in self._names]
-        with replaced(self._output, self._folder) as file:
+        with replace_when_whole(self._output, self._folder) as file:
             if self._options.format == "jsonl":
                 for path in paths:
                     with open(path, "rb") as part:
@@ -95,8 +98,8 @@ class Parts:
         _sync_folder(os.path.dirname(self._output) or ".")
         shutil.rmtree(self._folder)
 
-    def _taken_over(self) -> dict[str, _Entry]:
-        """What the manifest says is done, is still wanted, and is there."""
+    def _entries_to_reuse(self) -> dict[str, _Entry]:
+        """The entries of the manifest whose part belongs to a task and is on disk in its full size."""
         wanted = set(self._names.values())
         found = (entry for entry in self._read_manifest() if entry.part in wanted)
         return {entry.part: entry for entry in found if _size(os.path.join(self._folder, entry.part)) == entry.size}
@@ -107,11 +110,11 @@ class Parts:
                 for line in file:
                     yield _decode(line)
         except (FileNotFoundError, msgspec.DecodeError):
-            return  # there is none yet, or its last line was cut
+            return  # no earlier run, or a crash cut its last line
 
     def _write_manifest(self) -> None:
-        """Without the cut line, so that what is added stands on lines of its own."""
-        with replaced(os.path.join(self._folder, _MANIFEST), self._folder) as file:
+        """Write the manifest again without a cut last line: a new entry needs a line of its own."""
+        with replace_when_whole(os.path.join(self._folder, _MANIFEST), self._folder) as file:
             file.write(msgspec.json.Encoder().encode_lines(self._done.values()))
 
 
@@ -128,8 +131,8 @@ def _size(path: str) -> int:
 
 
 def _sync_folder(path: str) -> None:
-    """See that a new name is on disk before what it was made of is removed."""
-    with suppress(PermissionError):  # Windows opens no directories
+    """Flush a directory: the name of the output must be on disk before its parts are removed."""
+    with suppress(PermissionError):  # Windows does not open directories
         folder = os.open(path, os.O_RDONLY)
         try:
             os.fsync(folder)
@@ -138,15 +141,16 @@ def _sync_folder(path: str) -> None:
 
 
 def _row_groups(paths: list[str]) -> Iterator[pa.Table]:
-    """The batches of the parts, some together: a row group should not be small."""
-    held: list[pa.RecordBatch] = []
+    """The rows of the parts as row groups, each of several batches: readers are slow on small row groups."""
+    batches: list[pa.RecordBatch] = []
     for path in paths:
         with pa.memory_map(path) as file:
             part = pa.ipc.open_file(file)
             for number in range(part.num_record_batches):
-                held.append(part.get_batch(number))
-                if sum(b.num_rows for b in held) >= _GROUP_ROWS or sum(b.nbytes for b in held) >= _GROUP_BYTES:
-                    yield pa.Table.from_batches(held)
-                    held = []
-    if held:
-        yield pa.Table.from_batches(held)
+                batches.append(part.get_batch(number))
+                rows, size = sum(batch.num_rows for batch in batches), sum(batch.nbytes for batch in batches)
+                if rows >= _GROUP_ROWS or size >= _GROUP_BYTES:
+                    yield pa.Table.from_batches(batches)
+                    batches = []
+    if batches:
+        yield pa.Table.from_batches(batches)

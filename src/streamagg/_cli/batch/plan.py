@@ -1,7 +1,9 @@
-"""What a batch has to read, cut into tasks: the same inputs always give the same tasks.
+"""The inputs of a batch, cut into tasks.
 
-A task is read by one process and becomes one part of the output. Plain JSON lines are cut at any byte
-(a line belongs to where it begins), Parquet between row groups; nothing else can be cut.
+1. The same inputs always give the same tasks: an interrupted batch finds its parts again.
+2. One process reads a task, and its rows become one part of the output.
+3. Parquet is cut between row groups, and uncompressed JSON lines at any byte: a line belongs to the slice where it
+   begins. Other files are not cut.
 """
 
 from __future__ import annotations
@@ -17,12 +19,15 @@ from msgspec.structs import replace
 
 from streamagg.arrow import aggregate
 
-from .files import KINDS, PROBLEMS, Kind, is_chunk, is_plain, lines_of, opened, suffix_of
+from .files import KINDS, PROBLEMS, Kind, is_chunk, is_plain, lines_of, open_file, suffix_of
 
 PARTS_SUFFIX = ".streamagg-parts"
-"""What the name of a directory of parts ends with: such are not searched."""
-TASK_BYTES = 16 * 2**20  # of input: some tenths of a second of work
+"""The end of the name of a directory of parts. The search for inputs leaves these directories out."""
+TASK_BYTES = 16 * 2**20
+"""Bytes of input of a task: a few tenths of a second of work. A crash costs one task a process; half of the size
+doubles the parts and the flushes to disk (3 ms each)."""
 _TASK_FILES = 4096
+"""Files of a task. It bounds the task's message to a process where files are tiny."""
 
 
 class Slice(Struct, frozen=True, array_like=True):
@@ -31,14 +36,14 @@ class Slice(Struct, frozen=True, array_like=True):
     path: str
     kind: Kind
     size: int
-    """Of the file, in bytes; with `mtime_ns` it tells whether the file is the one that was planned with."""
+    """The size of the file in bytes. With `mtime_ns` it shows whether the file has changed since an earlier run."""
     mtime_ns: int
     start: int
     """The first byte (JSON lines) or row group (Parquet)."""
     stop: int | None
-    """Where it ends, exclusive; None is the end of the file."""
+    """The end, exclusive; None for the end of the file."""
     weight: int
-    """Its bytes; of Parquet, as they are once decompressed."""
+    """The bytes of the slice; for Parquet, the bytes after decompression."""
 
 
 Task = tuple[Slice, ...]
@@ -52,11 +57,11 @@ def weight_of(task: Task) -> int:
 def plan(
     inputs: Iterable[str], column: str, keep: Collection[str] = (), *, leave_out: Collection[str] = ()
 ) -> list[Task]:
-    """The tasks for some inputs: files, directories (all of a known suffix in them, sorted) and patterns.
+    """The tasks for some inputs: files, directories (their files of a known suffix, sorted) and patterns.
 
-    A file that is found twice is read once. `column` holds the recordings, those of `keep` are kept;
-    `leave_out`: files not to read. Raises `OSError` where an input is not there or a directory cannot be
-    listed, `ValueError` and `TypeError` where Parquet has not these columns, or no recordings in them.
+    A file that is found twice is read once. `column`: the column or member of the recordings. `keep`: the columns to
+    keep. `leave_out`: files not to read. Raises `OSError` where an input does not exist or a directory cannot be
+    listed, `ValueError` where Parquet lacks one of the columns, and `TypeError` where `column` holds no recordings.
     """
     tasks: list[Task] = []
     task: list[Slice] = []
@@ -71,12 +76,9 @@ def plan(
     return [*tasks, tuple(task)] if task else tasks
 
 
-# ------------------------------------------------------------------ files
-
-
 def _files(inputs: Iterable[str], seen: set[str]) -> Iterator[str]:
-    for given in inputs:
-        for path in [given] if os.path.lexists(given) else _matches(given):
+    for name in inputs:
+        for path in [name] if os.path.lexists(name) else _matches(name):
             for file in _walk(path) if os.path.isdir(path) else [path]:
                 real = os.path.realpath(file)
                 if real not in seen:
@@ -102,16 +104,13 @@ def _walk(folder: str) -> Iterator[str]:
         yield from (os.path.join(path, name) for name in sorted(names) if suffix_of(name) in KINDS)
 
 
-# ------------------------------------------------------------------ slices
-
-
 def _slices(path: str, column: str, keep: Collection[str]) -> Iterator[Slice]:
     found = os.stat(path)
     kind = KINDS.get(suffix_of(path), "body")
     whole = Slice(path, kind, found.st_size, found.st_mtime_ns, 0, None, found.st_size)
     if kind == "parquet":
         yield from _row_groups(whole, column, keep)
-    elif kind == "jsonl" and is_plain(path) and whole.size > TASK_BYTES and not _holds_chunks(path, column):
+    elif kind == "jsonl" and is_plain(path) and whole.size > TASK_BYTES and not _has_chunk_lines(path, column):
         for start in range(0, whole.size, TASK_BYTES):
             stop = min(start + TASK_BYTES, whole.size)
             yield replace(whole, start=start, stop=stop, weight=stop - start)
@@ -119,8 +118,8 @@ def _slices(path: str, column: str, keep: Collection[str]) -> Iterator[Slice]:
         yield whole
 
 
-def _holds_chunks(path: str, column: str) -> bool:
-    with opened(path) as file:
+def _has_chunk_lines(path: str, column: str) -> bool:
+    with open_file(path) as file:
         return any(is_chunk(line, column) for _, line in islice(lines_of(file), 1))
 
 
@@ -128,13 +127,13 @@ def _row_groups(whole: Slice, column: str, keep: Collection[str]) -> Iterator[Sl
     try:
         metadata = pq.read_metadata(whole.path)
     except PROBLEMS:
-        yield whole  # reading it will say what is wrong
+        yield whole  # reading the file gives a row with the problem
         return
     schema = metadata.schema.to_arrow_schema()
     for name in (column, *keep):
         if name not in schema.names:
             raise ValueError(f"{whole.path} has no column {name!r}: it has {', '.join(schema.names)}")
-    aggregate(schema.empty_table().select([column]), column)  # or a TypeError, before any work is done
+    aggregate(schema.empty_table().select([column]), column)  # raises the TypeError before any work is done
     start = weight = 0
     for number in range(metadata.num_row_groups):
         weight += metadata.row_group(number).total_byte_size

@@ -1,4 +1,8 @@
-"""The recordings of a task as record batches: where each came from, what is kept of its record, its body."""
+"""The recordings of a task as record batches: the source, the position, the kept columns and the body of each.
+
+1. Batches come in the order of the input, and are bounded in rows and in bytes.
+2. A file that cannot be read gives a recording with the problem: the recordings before it stay.
+"""
 
 from __future__ import annotations
 
@@ -11,18 +15,19 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from msgspec import Struct
 
-from .files import PROBLEMS, body_of, body_of_chunks, fields_of, id_of, is_chunk, lines_of, opened, text_of
+from .files import PROBLEMS, body_of, body_of_chunks, fields_of, id_of, is_chunk, lines_of, open_file, text_of
 from .plan import Slice, Task
 
 BODY = "body of the stream"
-"""The column of the recordings: `aggregate` takes it away, so it is in no one's way."""
+"""The name of the bodies' column. `aggregate` removes the column; the spaces keep it apart from kept columns."""
 _ROWS = 4096
 _BYTES = 8 * 2**20
+"""A batch of recordings ends at either bound. Bodies and rows of one batch are in memory at once."""
 _READ_SIZE = 2**20
 
 
 class Batch(NamedTuple):
-    """Some recordings, and what was wrong with reading them, by row."""
+    """Some recordings, and the problems of reading them by row number."""
 
     recordings: pa.RecordBatch
     problems: Mapping[int, Exception]
@@ -37,11 +42,11 @@ class _Recording(NamedTuple):
 
 
 class Options(Struct, frozen=True, array_like=True):
-    """What decides on a batch's rows beside its inputs."""
+    """The options that change the rows of a batch. They are part of the name of each part."""
 
     column: str
     keep: tuple[tuple[str, str], ...]
-    """Names in the input, and in the output."""
+    """Pairs of names: in the input and in the output."""
     usage: str
     format: str
 
@@ -59,7 +64,7 @@ def schema_of(options: Options, body: pa.DataType) -> pa.Schema:
 
 
 def batches_of(task: Task, options: Options) -> Iterator[Batch]:
-    """The task's recordings in order. What cannot be read of a file is a recording with its problem."""
+    """The recordings of a task, in order. A file that cannot be read gives a recording with its problem."""
     rows: list[_Recording] = []
     size = 0
     for part in task:
@@ -81,19 +86,17 @@ def batches_of(task: Task, options: Options) -> Iterator[Batch]:
 
 def _batch(rows: list[_Recording], options: Options) -> Batch:
     schema = schema_of(options, pa.large_binary())
-    names = [[row.kept[number] for row in rows] for number in range(len(options.keep))]
-    columns = [[shown(row.path) for row in rows], [row.position for row in rows], *names, [row.body for row in rows]]
+    sources = [as_unicode(row.path) for row in rows]
+    kept = [[row.kept[number] for row in rows] for number in range(len(options.keep))]
+    columns = [sources, [row.position for row in rows], *kept, [row.body for row in rows]]
     arrays = [pa.array(values, field.type) for values, field in zip(columns, schema, strict=True)]
     problems = {number: row.problem for number, row in enumerate(rows) if row.problem is not None}
     return Batch(pa.RecordBatch.from_arrays(arrays, schema=schema), problems)
 
 
-def shown(text: str) -> str:
-    """A path, or what names one, as Arrow takes it: on POSIX it may be any bytes."""
+def as_unicode(text: str) -> str:
+    """A path, or a message with one, as Unicode that Arrow takes: on POSIX a path may be any bytes."""
     return text.encode("utf-8", "replace").decode()
-
-
-# ------------------------------------------------------------------ bodies and lines
 
 
 def _recordings(part: Slice, options: Options) -> Iterator[_Recording]:
@@ -108,10 +111,10 @@ def _recordings(part: Slice, options: Options) -> Iterator[_Recording]:
 
 
 def _whole(part: Slice, options: Options) -> Iterator[_Recording]:
-    """A file that is one recording; of one that breaks off, what there is of it."""
+    """A file that is one recording. Of a damaged file, the part before the damage, with the problem."""
     pieces: list[bytes] = []
     problem: Exception | None = None
-    with opened(part.path) as file:
+    with open_file(part.path) as file:
         try:
             while piece := file.read1(_READ_SIZE):
                 pieces.append(piece)
@@ -121,8 +124,8 @@ def _whole(part: Slice, options: Options) -> Iterator[_Recording]:
 
 
 def _lines(part: Slice, options: Options) -> Iterator[_Recording]:
-    """Recordings in JSON lines: one a line, or, where the first line is a chunk, one for each id."""
-    with opened(part.path) as file:
+    """Recordings in JSON lines: one a line, or one for each id where the first line is a chunk."""
+    with open_file(part.path) as file:
         lines = lines_of(file, part.start)
         first = next(lines, None)
         if first is None:
@@ -138,14 +141,15 @@ def _lines(part: Slice, options: Options) -> Iterator[_Recording]:
 
 
 def _by_id(path: str, lines: Iterable[tuple[int, bytes]], options: Options) -> Iterator[_Recording]:
-    """Chunks of any number of streams, mixed in any way; one without an id goes with the one before it."""
+    """The recordings of a file of chunks, mixed in any way. A chunk without an id belongs to the chunk before it."""
     streams: dict[str, tuple[int, list[bytes]]] = {}
     latest = ""
     problem: Exception | None = None
     try:
         for position, line in lines:
             name = id_of(line) or latest
-            if not latest and name:  # those before the first id are its own: Azure begins so
+            # Azure begins a stream with a chunk whose id is empty: chunks before the first id belong to it.
+            if not latest and name:
                 streams = {name: streams.get("", (position, []))}
             latest = name
             streams.setdefault(name, (position, []))[1].append(line)
@@ -155,9 +159,6 @@ def _by_id(path: str, lines: Iterable[tuple[int, bytes]], options: Options) -> I
         yield _Recording(path, position, (None,) * len(options.keep), body_of_chunks(chunks))
     if problem is not None:
         raise problem
-
-
-# ------------------------------------------------------------------ Parquet
 
 
 def _parquet(part: Slice, options: Options) -> Iterator[Batch]:
@@ -180,7 +181,7 @@ def _parquet(part: Slice, options: Options) -> Iterator[Batch]:
 def _with_source(batch: pa.RecordBatch, path: str, position: int, options: Options) -> pa.RecordBatch:
     body = batch.column(options.column)
     arrays = [
-        pa.array([shown(path)] * batch.num_rows, pa.large_string()),
+        pa.array([as_unicode(path)] * batch.num_rows, pa.large_string()),
         pa.array(range(position, position + batch.num_rows), pa.int64()),
         *(_as_text(batch.column(name)) for name, _ in options.keep),
         body,
@@ -189,7 +190,7 @@ def _with_source(batch: pa.RecordBatch, path: str, position: int, options: Optio
 
 
 def _as_text(values: pa.Array) -> pa.Array:
-    """Strings as they are, anything else as JSON."""
+    """The values as text: a string unchanged, any other value as JSON."""
     plain = [msgspec.to_builtins(value) for value in values.to_pylist()]
     texts = [value if value is None or isinstance(value, str) else msgspec.json.encode(value) for value in plain]
     return pa.array(texts, pa.large_string())

@@ -1,4 +1,4 @@
-"""What streams came to: counted by a task, kept with its part, added up for the summary."""
+"""Totals of streams, tokens and errors: a task counts them, the manifest keeps them, the summary sums them."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 import pyarrow as pa
 from msgspec import Struct, field
 
-_MOST_NAMES = 30  # in a table of the summary
+_TABLE_ROWS = 30  # of a table in the summary: a screen's height
 
 
 class ModelTotals(Struct, array_like=True):
-    """What the streams of one model came to."""
+    """The totals of one model."""
 
     streams: int = 0
     incomplete: int = 0
@@ -20,10 +20,10 @@ class ModelTotals(Struct, array_like=True):
 
 
 class Totals(Struct):
-    """What some streams came to."""
+    """The totals of some streams."""
 
     models: dict[str, ModelTotals] = field(default_factory=dict)
-    """By name; of those without one, by an empty one."""
+    """By the name of the model; the empty name stands for streams without one."""
     errors: dict[str, int] = field(default_factory=dict)
 
     @property
@@ -31,10 +31,10 @@ class Totals(Struct):
         return sum(model.streams for model in self.models.values())
 
     def add(self, other: Totals) -> None:
-        for name, theirs in other.models.items():
-            mine = self.models.setdefault(name, ModelTotals())
-            for counter in mine.__struct_fields__:
-                setattr(mine, counter, getattr(mine, counter) + getattr(theirs, counter))
+        for name, others in other.models.items():
+            own = self.models.setdefault(name, ModelTotals())
+            for counter in own.__struct_fields__:
+                setattr(own, counter, getattr(own, counter) + getattr(others, counter))
         for error, count in other.errors.items():
             self.errors[error] = self.errors.get(error, 0) + count
 
@@ -52,7 +52,7 @@ class Totals(Struct):
 
 
 def summary(totals: Totals, seconds: float, output: str) -> Iterator[str]:
-    """The last words: totals by model and by error class."""
+    """The lines at the end of a batch: totals by model and by error class."""
     incomplete = sum(model.incomplete for model in totals.models.values())
     yield f"{totals.streams:,} streams in {seconds:.1f} s, {incomplete:,} of them with an error: {output}"
     models = sorted(totals.models.items(), key=lambda item: (-item[1].streams, item[0]))
@@ -65,20 +65,20 @@ def summary(totals: Totals, seconds: float, output: str) -> Iterator[str]:
 
 
 def _table(header: tuple[str, ...], rows: Sequence[tuple[str, list[int]]]) -> Iterator[str]:
-    """Names and numbers below each other; nothing where there is none."""
+    """The lines of a table with aligned columns; no line where there is no row."""
     if not rows:
         return
-    shown = ([_printable(name), *(f"{number:,}" for number in numbers)] for name, numbers in rows[:_MOST_NAMES])
-    cells = [list(header), *shown]
+    body = ([_printable(name), *(f"{number:,}" for number in numbers)] for name, numbers in rows[:_TABLE_ROWS])
+    cells = [list(header), *body]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     yield ""
     for name, *numbers in cells:
         aligned = (f"{text:>{width}}" for text, width in zip(numbers, widths[1:], strict=True))
         yield "  ".join([f"{name:<{widths[0]}}", *aligned])
-    if len(rows) > _MOST_NAMES:
-        yield f"and {len(rows) - _MOST_NAMES:,} more"
+    if len(rows) > _TABLE_ROWS:
+        yield f"and {len(rows) - _TABLE_ROWS:,} more"
 
 
 def _printable(name: str) -> str:
-    """A server's word, which a terminal must not act on."""
+    """A name that a server sent, without the control characters that a terminal would act on."""
     return "".join(letter if letter.isprintable() else "?" for letter in name) or "(none)"

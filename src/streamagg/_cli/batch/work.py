@@ -1,4 +1,4 @@
-"""One task: its recordings in, one part of the output on disk, and what there was to count."""
+"""One task: reads its recordings, writes one part of the output, and counts the totals."""
 
 from __future__ import annotations
 
@@ -15,28 +15,29 @@ from streamagg import UsageMode
 from streamagg.arrow import SCHEMA, aggregate
 
 from .plan import Task
-from .read import BODY, Batch, Options, batches_of, schema_of, shown
+from .read import BODY, Batch, Options, as_unicode, batches_of, schema_of
 from .totals import Totals
 
-_LZ4 = pa.ipc.IpcWriteOptions(compression="lz4")
+# A part is read once and deleted: LZ4 takes half the time of zstd, and twice the space.
+_PART_OPTIONS = pa.ipc.IpcWriteOptions(compression="lz4")
 
 
 def output_schema(options: Options) -> pa.Schema:
-    """The columns of a batch's output."""
+    """The columns of the output."""
     carried = schema_of(options, pa.null())
     return pa.schema([*carried.remove(carried.get_field_index(BODY)), *SCHEMA])
 
 
 def work(task: Task, options: Options, path: str) -> Totals:
-    """Write the task's rows to `path`, which is there whole or not at all; returns what they come to."""
+    """Write the rows of a task to `path`, and return their totals. The file appears whole or not at all."""
     totals = Totals()
-    with replaced(path, os.path.dirname(path)) as file:
+    with replace_when_whole(path, os.path.dirname(path)) as file:
         if options.format == "jsonl":
             for rows in _rows(task, options):
                 totals.count(rows)
                 file.write(_json_lines(rows))
         else:
-            with pa.ipc.new_file(file, output_schema(options), options=_LZ4) as writer:
+            with pa.ipc.new_file(file, output_schema(options), options=_PART_OPTIONS) as writer:
                 for rows in _rows(task, options):
                     totals.count(rows)
                     writer.write_batch(rows)
@@ -44,8 +45,8 @@ def work(task: Task, options: Options, path: str) -> Totals:
 
 
 @contextmanager
-def replaced(path: str, folder: str) -> Iterator[IO[bytes]]:
-    """A file to write, in `folder`, that becomes `path` once it is whole and on disk."""
+def replace_when_whole(path: str, folder: str) -> Iterator[IO[bytes]]:
+    """A new file in `folder` to write to. It is renamed to `path` when it is whole and on disk."""
     written = os.path.join(folder, f"{secrets.token_hex(8)}.tmp")
     try:
         with open(written, "xb") as file:
@@ -53,7 +54,7 @@ def replaced(path: str, folder: str) -> Iterator[IO[bytes]]:
             file.flush()
             os.fsync(file.fileno())
         os.replace(written, path)
-    except BaseException:  # an interrupt, too: no half a part stays
+    except BaseException:  # Ctrl-C too: half a part must not stay
         with suppress(FileNotFoundError):
             os.unlink(written)
         raise
@@ -65,13 +66,13 @@ def _rows(task: Task, options: Options) -> Iterator[pa.RecordBatch]:
 
 
 def _with_problems(rows: pa.RecordBatch, batch: Batch) -> pa.RecordBatch:
-    """The rows with what was wrong with reading them, which goes before what was wrong with what was read."""
+    """The rows with the problems of reading in their error columns: they are the cause of the errors of the stream."""
     if not batch.problems:
         return rows
     for name, described in (
         ("complete", lambda problem: False),
         ("error", lambda problem: type(problem).__name__),
-        ("error_message", lambda problem: shown(str(problem))),
+        ("error_message", lambda problem: as_unicode(str(problem))),
     ):
         place = rows.schema.get_field_index(name)
         values = rows.column(place).to_pylist()
@@ -82,7 +83,7 @@ def _with_problems(rows: pa.RecordBatch, batch: Batch) -> pa.RecordBatch:
 
 
 def _json_lines(rows: pa.RecordBatch) -> bytes:
-    """The rows as JSON lines: the same names, and the response as an object instead of text."""
+    """The rows as JSON lines of the same names. The response is an object here, not text."""
     lines: list[Any] = rows.to_pylist()
     for line in lines:
         if line["response"] is not None:

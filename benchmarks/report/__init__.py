@@ -1,0 +1,1 @@
+"""What the results say: the page, the chart, the targets, the terminal."""

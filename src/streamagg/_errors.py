@@ -76,7 +76,7 @@ class ProviderError(StreamAggError):
     body: Any
     """The error as the server sent it: an object, a string, or the whole payload where that has `object: "error"`."""
     message: str
-    """The server's own text, whole and unchanged. Where the server sent none: the status and the beginning of the body.
+    """The server's own text, whole and unchanged. If the server sent none: the status and the beginning of the body.
     The error's text contains its beginning, escaped."""
     code: int | str | None
     type: str | None

@@ -129,7 +129,7 @@ class Accumulator:
 
     @property
     def events(self) -> int:
-        """How many payloads were read: data events, bare JSON lines, added chunks."""
+        """The number of payloads read: data events, bare JSON lines, added chunks."""
         return self._pipeline.events
 
     @property
@@ -140,7 +140,7 @@ class Accumulator:
 
     @property
     def repairs(self) -> Mapping[str, int]:
-        """How often each kind of `REPAIRS` was needed."""
+        """The count of each kind of `REPAIRS`."""
         return self.view.repairs
 
     @property
@@ -191,7 +191,7 @@ def _to_bytes(data: Any) -> bytes:
 
 
 def _payload_of(chunk: Any) -> Any:
-    """What the pipeline reads for an object: bytes, a named event, or a chunk."""
+    """The item that the pipeline reads for an object: bytes, a named event, or a chunk."""
     name = b""
     if not isinstance(chunk, (bytes, str, dict, ChatCompletionChunk)):
         # The openai client's stream helper gives events that hold a chunk.

@@ -20,7 +20,7 @@ _FIRST_FIELDS = (b"\xef\xbb\xbfdata", b"data", b"event", b"id", b"retry")
 
 
 class Line(Enum):
-    """What a stray line is."""
+    """The kinds of stray line."""
 
     DONE = "[DONE]"
     DOCUMENT = "a whole JSON object"
@@ -43,7 +43,7 @@ class Body:
         self._most = most
 
     def line(self, stray: StrayLine, *, is_cut: bool) -> Line:
-        """What a stray line is. `is_cut`: it had no end. Raises `LimitError` if the kept lines become too many."""
+        """The kind of a stray line. `is_cut`: it had no end. Raises `LimitError` if the kept lines become too many."""
         line = stray.line.strip()
         if self._kept and stray.first:
             return self._keep(stray.line)

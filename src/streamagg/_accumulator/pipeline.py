@@ -43,7 +43,7 @@ Deliver = Callable[[ChatCompletionChunk], None]
 
 
 class Observer(FragmentObserver, Protocol):
-    """What is told of a stream while it is merged."""
+    """Hears of each part of a stream while it is merged."""
 
     def chunk_merged(self, chunk: ChatCompletionChunk) -> None:
         """A chunk was merged. It must be neither changed nor kept."""
@@ -297,7 +297,7 @@ class Pipeline:
         except msgspec.DecodeError:
             raise ProviderError(data.decode("utf-8", "replace")) from None
         if isinstance(plain, dict) and plain.get("choices") is not None:
-            # The choices beside an error count. Where they are unreadable, the error alone counts.
+            # The choices beside an error count. If they are unreadable, the error alone counts.
             with suppress(Unreadable):
                 self._merge_chunks(self.api.read(data, b"error"), data, len(data))
         raise ProviderError(error_in(plain) or plain)

@@ -1,4 +1,4 @@
-"""What clocks, drivers and events may know of an accumulator: read only, and at a cost that does not grow."""
+"""The facts of an accumulator that clocks, drivers and events read: read-only, at a cost that does not grow."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class StreamView:
 
     @property
     def chunks(self) -> int:
-        """How many of them were chunks or errors: not blank, skipped, or `[DONE]`."""
+        """The number of chunks and errors: payloads that are not blank, skipped, or `[DONE]`."""
         return self._pipeline.events - self._pipeline.skipped
 
     @property
@@ -91,7 +91,7 @@ class StreamView:
 
     @property
     def repairs(self) -> Mapping[str, int]:
-        """How often each kind of repair was needed."""
+        """The count of each kind of repair."""
         return MappingProxyType(self._pipeline.repairs)
 
     @property

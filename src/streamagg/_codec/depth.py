@@ -1,4 +1,4 @@
-"""How deep a plain value nests."""
+"""The depth of a plain value."""
 
 from __future__ import annotations
 

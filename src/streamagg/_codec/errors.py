@@ -1,4 +1,4 @@
-"""What the codec raises. Private: `_apis` and `_types` turn each into a public error, which knows the event."""
+"""The exceptions of the codec. Private: `_apis` and `_types` turn each into a public error, which knows the event."""
 
 from __future__ import annotations
 

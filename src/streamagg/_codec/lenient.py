@@ -1,9 +1,9 @@
 """The tolerant way to read: any JSON that a server may mean as a chunk, into the strict structs.
 
 `parse` takes text that is nearly JSON; `to_struct` takes plain data that nearly fits a struct.
-What was bent on the way is told to `note`, by its kind in `REPAIRS`. What cannot be read raises
-`Unreadable`, which gathers the JSON path on its way out. Only a few events of a stream come here,
-or every event of a server with fields of its own: then it costs about three strict decodes.
+`note` is told of each repair, by its kind in `REPAIRS`. A value that cannot be read raises
+`Unreadable`, which gathers the JSON path on its way out. A few events of a stream come here,
+or every event of a server that has fields of its own. Each costs about three strict decodes.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _LONGEST_NUMBER = 400
 
 
 def ignore(kind: str) -> None:
-    """The `note` of who only looks: what counts the repairs is who merges."""
+    """The `note` of a caller that only looks: the repairs count where the value is merged."""
 
 
 def parse(data: bytes, note: Note) -> Any:
@@ -53,9 +53,9 @@ def parse(data: bytes, note: Note) -> Any:
 
 
 def to_struct(cls: type[S], value: Any, note: Note) -> S:
-    """`value`, an object of plain data, as a `cls`; what `cls` does not know goes to `extra`."""
+    """`value`, an object of plain data, as a `cls`. Fields that `cls` does not know go to `extra`."""
     if type(value) is not dict:
-        if value == []:  # PHP's encoder writes an empty object so
+        if value == []:  # PHP's encoder writes an empty object as a list
             note("list_for_object")
             value = {}
         elif not isinstance(value, Mapping):
@@ -95,7 +95,7 @@ _DROPPED: tuple[type | None, Convert | None] = (NoneType, None)
 
 @cache
 def _converters(cls: type[WireStruct]) -> dict[str, tuple[type | None, Convert | None]]:
-    """How to read each field of `cls`, by name: the type that needs no reading, and the reader of others."""
+    """The way to read each field of `cls`, by name: the type that needs no reading, and the reader of others."""
     hints = get_type_hints(cls, include_extras=True)
     table = dict.fromkeys(cls.dropped, _DROPPED)
     for name in cls.__struct_fields__:

@@ -1,4 +1,4 @@
-"""What all wire structs share: `extra` for fields no type knows, and the way back to plain data.
+"""The base of all wire structs: `extra` holds the fields that no type knows, and `to_dict` leads back to plain data.
 
 Strict decoding forbids unknown fields, and `Extra` is a type that no JSON value decodes to, so a
 payload that really has a field named `extra` is read by the tolerant reader like any unknown one.
@@ -141,7 +141,7 @@ def to_plain(value: Any) -> Any:
 def _encodable(value: Any) -> Any:
     """`value` for msgspec to encode: structs that it encodes as `to_plain` has them stay, all others are dicts.
 
-    Logprobs and usage stay structs. A response is encoded in a tenth of the time that `to_dict()` takes.
+    Logprobs and usage stay structs, so that msgspec encodes them much faster than `to_dict()` and an encoding would.
     """
     if isinstance(value, Struct):
         if _encodes_all(type(value)):

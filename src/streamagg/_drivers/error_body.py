@@ -1,6 +1,6 @@
 """The body of a response whose HTTP status is an error. It is read out, and raised as a `ProviderError`.
 
-Of such a body no chunk is merged: servers send JSON, an event stream with an error, a page of HTML, or nothing at all.
+No chunk of such a body is merged: servers send JSON, an event stream with an error, a page of HTML, or nothing at all.
 """
 
 from __future__ import annotations

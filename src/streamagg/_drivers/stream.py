@@ -155,7 +155,7 @@ class ChatCompletionStream(_ChunkStream, AsyncIterator[ChatCompletionChunk]):
                     self._end()
                 except StreamAggError as error:
                     self._end(error)
-                # Of the source, or a cancellation: it passes once all is closed.
+                # An error of the source, or a cancellation: it passes once all is closed.
                 except BaseException:
                     await self._close()
                     raise
@@ -227,7 +227,7 @@ class SyncChatCompletionStream(_ChunkStream, Iterator[ChatCompletionChunk]):
                     self._end()
                 except StreamAggError as error:
                     self._end(error)
-                # Of the source: it passes once all is closed.
+                # An error of the source: it passes once all is closed.
                 except BaseException:
                     self._close()
                     raise

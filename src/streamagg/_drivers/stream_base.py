@@ -31,7 +31,7 @@ class StreamBase:
 
     @property
     def repairs(self) -> Mapping[str, int]:
-        """How often each kind of `REPAIRS` was needed so far."""
+        """The count of each kind of `REPAIRS` so far."""
         return self._driver.accumulator.repairs
 
     @property

@@ -47,7 +47,7 @@ Emit = Callable[[StreamEvent], None]
 
 
 class View(Protocol):
-    """What the emitter reads of a stream."""
+    """The facts of a stream that the emitter reads."""
 
     @property
     def choices(self) -> Mapping[int, ChoiceState]: ...
@@ -62,7 +62,7 @@ class View(Protocol):
 
 
 class _EmittedCall:
-    """What was emitted of one call."""
+    """The part of one call that was emitted."""
 
     __slots__ = ("call", "is_ready", "known")
 
@@ -73,7 +73,7 @@ class _EmittedCall:
 
 
 class _EmittedChoice:
-    """What was emitted of one choice."""
+    """The part of one choice that was emitted."""
 
     __slots__ = ("calls", "finish_reason", "grown", "index", "message", "message_text", "reasoning_field")
 

@@ -51,7 +51,7 @@ class ToolCallDelta(Struct, frozen=True):
     """More of a tool call: of its arguments (a custom tool's input), or of its id or name alone."""
 
     arguments: str
-    """What came, often not JSON by itself; empty where only the id or the name is new."""
+    """The piece that came. By itself it is often not JSON. It is empty if only the id or the name is new."""
     call: int
     id: str | None
     name: str | None
@@ -79,7 +79,7 @@ class ChoiceFinished(Struct, frozen=True):
 
 
 class MessageReplaced(Struct, frozen=True):
-    """What was told of a choice no longer stands: its text, reasoning, refusal and tool calls begin anew.
+    """The earlier events of a choice no longer stand: its text, reasoning, refusal and tool calls begin anew.
 
     Only of servers that stream whole messages, and rarely there: one that continues the last is deltas.
     """

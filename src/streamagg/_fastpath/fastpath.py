@@ -171,7 +171,7 @@ class FastPath:
         self._streak = 0
 
     def _drop(self) -> None:
-        """The template no longer fits. Where templates take few events, the next one is made later."""
+        """Drop the template, which no longer fits. If templates take few events, the next one is made later."""
         is_worth = self.taken - self._taken_before >= _WORTH
         self._wait = _FEW if is_worth else min(2 * self._wait, _MOST_PATIENCE)
         self.template = None

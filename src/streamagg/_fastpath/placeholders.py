@@ -54,7 +54,7 @@ _decode_outer: Callable[[bytes], _Chunk] = msgspec.json.Decoder(_Chunk).decode
 
 
 class Writer(Protocol):
-    """What the fast path may do to a response: the narrow side of the merger."""
+    """The few operations of the merger that the fast path may call."""
 
     size: int
     observer: Any

@@ -118,7 +118,7 @@ class Framer:
 
     def _reset(self) -> None:
         self.prefix: bytes = b"data: "
-        """What stands before the data on its line. Some servers leave out the space."""
+        """The bytes before the data on its line. Some servers leave out the space."""
         self._open: list[bytes] = []  # the line that has not ended, in pieces
         self._open_size = 0
         self._data: list[bytes] = []  # the block's data lines

@@ -18,7 +18,7 @@ from .values import PADDING, current, growth_to_empty, merge_object, replace, wi
 APPENDED = ("text", "summary", "data")
 """The fields of an item whose texts are appended (OpenRouter's `reasoning_details`)."""
 _OPEN = 64
-"""How many items of one index an item may continue, the newest first. A search of all would be quadratic; half as many
+"""An item may continue so many items of one index, the newest first. A search of all would be quadratic; half as many
 would split items of a server that takes turns between more than 32 of one index."""
 
 

@@ -41,12 +41,12 @@ from .text import TextBuffer
 from .tool_calls import ToolCallState
 from .usage import UsageMerge, UsageMode, has_counters_only
 
-_SHARED = ("model", "service_tier", "system_fingerprint")
+_SHARED = ("object", "model", "service_tier", "system_fingerprint")
 """Texts that thousands of open streams have in common: each is held once."""
 
 
 class FragmentObserver(Protocol):
-    """What is told of values that are merged without a chunk. Each is told after it is merged."""
+    """Hears of values that are merged without a chunk, each after it is merged."""
 
     def text_appended(self, choice: int, field: str, call: ToolCallState | None, fragment: str) -> None:
         """A fragment was appended to a text of a choice's deltas, or to the arguments of a call."""
@@ -58,7 +58,7 @@ class FragmentObserver(Protocol):
 class Merger:
     """Takes chunks in order. `response()` is the response so far, None before the first chunk."""
 
-    __calls__ = (
+    __slots__ = (
         *("_check_depth", "_entries", "_head", "_limits", "_note", "_numbers", "_strict"),
         *("choices", "continued", "fields", "has_begun", "observer", "size", "usage"),
     )
@@ -211,8 +211,10 @@ class Merger:
         if head is None or choice.delta is None or choice.finish_reason:
             return False
         head.choices, head.usage, head.obfuscation = chunk.choices, chunk.usage, chunk.obfuscation
+        is_equal = chunk == head
+        head.choices = head.usage = None
         return (
-            chunk == head
+            is_equal
             and OF_CHOICE.is_idempotent(choice, but=("delta", "logprobs"))
             and OF_DELTA.is_idempotent(choice.delta, but=("tool_calls" if field == "arguments" else field,))
         )
@@ -271,7 +273,7 @@ class Merger:
         return [state.fields.get("finish_reason") for state in self.choices.values()]
 
     def missing(self) -> str:
-        """What keeps the response from being finished, in words."""
+        """The reason why the response is not finished, in words."""
         open_ = [str(index) for index in sorted(self.choices) if not self.choices[index].fields.get("finish_reason")]
         if open_:
             return f"with no finish_reason for choice {', '.join(open_[:5])}{', ...' if len(open_) > 5 else ''}"

@@ -86,7 +86,7 @@ class ToolCalls:
         self.calls: list[ToolCallState] = []
         self._continued = continued
         self.count = 0
-        """How many there are: of a trial `calls` are only those that may matter."""
+        """The number of calls. In a trial, `calls` holds only those that may matter."""
         self._by_id: dict[tuple[str, int | float | None] | str, ToolCallState] = {}
         self._by_index: dict[int | float, ToolCallState] = {}
         self._idless: dict[int | float, list[ToolCallState]] = {}

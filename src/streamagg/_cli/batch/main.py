@@ -39,7 +39,7 @@ name is one recording
 
 lines of JSON: a string is a recording, an object is what its member --column holds: a string, or the
 list of a stream's chunks; an object without that member, or a list, is a plain answer or the chunks.
-Where the first line is a single chunk, all lines are, and the chunks of one id are one recording.
+If the first line is a single chunk, all lines are, and the chunks of one id are one recording.
 
 output: a row for each recording, in the order of the inputs: `source` (the file), `position` (the
 line's first byte, or the row), what --keep names, and the columns of streamagg.arrow. What is finished

@@ -111,7 +111,7 @@ def _recordings(part: Slice, options: Options) -> Iterator[_Recording]:
 
 
 def _whole(part: Slice, options: Options) -> Iterator[_Recording]:
-    """A file that is one recording. Of a damaged file, the part before the damage, with the problem."""
+    """A file that is one recording. A damaged file gives the part before the damage, with the problem."""
     pieces: list[bytes] = []
     problem: Exception | None = None
     with open_file(part.path) as file:

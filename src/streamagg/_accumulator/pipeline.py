@@ -53,20 +53,9 @@ class Pipeline:
     """One stream as far as it was read. The arguments are those of `Accumulator`."""
 
     __slots__ = (
-        *("_body", "own_events", "fast", "_first_skipped", "_is_answer", "_is_flowing", "_limits", "_reading_repairs"),
-        *(
-            "_strict",
-            "api",
-            "deliver",
-            "framer",
-            "is_cut",
-            "is_done",
-            "merger",
-            "observer",
-            "origin",
-            "repairs",
-            "skipped",
-        ),
+        *("_body", "_first_skipped", "_is_answer", "_is_flowing", "_limits", "_reading_repairs", "_strict"),
+        *("api", "deliver", "fast", "framer", "is_cut", "is_done", "merger", "observer", "origin", "own_events"),
+        *("repairs", "skipped"),
     )
 
     def __init__(self, *, usage: UsageMode, strict: bool, limits: Limits) -> None:
@@ -131,8 +120,6 @@ class Pipeline:
         self.observer = self.merger.observer = observer
         self.merger.continued = None if observer is None else []
 
-    # Repairs
-
     def _note(self, kind: str) -> None:
         if self._strict:
             raise Unreadable(f"strict reading allows no repair: {kind} ({REPAIRS[kind]})")
@@ -142,8 +129,6 @@ class Pipeline:
         if self._strict:
             self._note(kind)
         self._reading_repairs.append(kind)
-
-    # Input
 
     def feed(self, data: bytes) -> None:
         """Read a slice of any length, up to `[DONE]`."""
@@ -276,8 +261,6 @@ class Pipeline:
         if self.fast is not None:
             self.fast.forget()
 
-    # Events that are more than a chunk, objects, and bodies that are no event stream
-
     def _take_named(self, event: NamedEvent) -> None:
         self._forget()
         self.own_events += 1
@@ -350,8 +333,6 @@ class Pipeline:
             body.has_documents = True
         self._merge_chunks(chunks, data, len(data))
         self._is_answer = chunk is not None and is_answer(chunk)
-
-    # The end of input
 
     def end(self) -> None:
         """End of input: read what it left open."""

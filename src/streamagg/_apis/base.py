@@ -19,7 +19,7 @@ from .._codec.errors import Unreadable
 from .._types.chunk import ChatCompletionChunk
 
 REFUSED = (Unreadable, msgspec.DecodeError)
-"""What `read` and `read_object` raise, beside `LimitError`, for a payload that is no chunk."""
+"""The exceptions of `read` and `read_object` for a payload that is no chunk. `LimitError` comes beside them."""
 
 
 class Payload(Enum):

@@ -25,6 +25,7 @@ S = TypeVar("S", bound=WireStruct)
 
 _decode = msgspec.json.Decoder().decode
 _LONGEST_NUMBER = 400
+"""Characters of a number in a string. The largest float has 309 digits: a longer text is no number of use."""
 
 
 def ignore(kind: str) -> None:

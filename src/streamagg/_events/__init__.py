@@ -1,1 +1,1 @@
-"""What `events()` and `text()` tell of a stream."""
+"""The events that `events()` and `text()` make of a stream."""

@@ -70,7 +70,7 @@ def arguments_in(fragment: ChatCompletionChunkToolCall) -> str:
 def is_whole(call: Call) -> bool:
     """Whether the arguments of a call are a whole JSON object. A message may still be replaced, and free text go on."""
     function = call.function if isinstance(call, ToolCallState) and call.custom is None else call
-    return isinstance(function, FunctionState) and function.whole()
+    return isinstance(function, FunctionState) and function.is_whole()
 
 
 def finished_call(call: Call) -> ToolCall:

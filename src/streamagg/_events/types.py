@@ -1,4 +1,4 @@
-"""What `events()` tells of a stream as it comes: one small struct for each thing that happened.
+"""The events of `events()`: one small struct for each thing that happens in a stream.
 
 The texts of a choice's deltas, joined, are the response's; only `MessageReplaced` begins them anew.
 """

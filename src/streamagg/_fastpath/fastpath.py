@@ -67,7 +67,7 @@ class FastPath:
             writer.size += len(text)
             self.taken += 1
             if writer.size > self._most:
-                self._end()
+                self._stop_for_good()
             return size
         position = 0 if is_one or deliver is not None or self._writer.observer else self._take_block(template, data)
         while True:
@@ -102,7 +102,7 @@ class FastPath:
             return False
         self.taken += 1
         if self._writer.size > self._most:
-            self._end()
+            self._stop_for_good()
         if deliver is not None and chunk is not None:
             deliver(chunk)
         return True
@@ -134,10 +134,10 @@ class FastPath:
             return 0
         self.taken += count
         if self._writer.size > self._most:
-            self._end()
+            self._stop_for_good()
         return sum(map(len, middles)) + count * template.shortest
 
-    def _end(self) -> None:
+    def _stop_for_good(self) -> None:
         """Take no more. Near the limit of the response each event must be measured, which the general path does."""
         self._decode = self.template = None
 

@@ -16,6 +16,7 @@ from typing import Any, ClassVar, Protocol
 
 import msgspec
 
+from .._merge.rules import ALPHABET
 from .._types.chunk import ChatCompletionChunk, ChatCompletionChunkChoice
 from .._types.completion import ChatCompletionLogProbs
 from .._types.usage import CompletionUsage
@@ -28,15 +29,12 @@ _STRING = rb'"[^"\\]*(?:\\.[^"\\]*)*"'
 _SCALAR = _STRING + rb"|-?[0-9][0-9.eE+-]*|true|false"
 _OBJECT = rb"\{[^{}]*(?:\{[^{}]*\}[^{}]*)*\}"
 _INTEGER = rb"[0-9]+"
-_ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789"
 
 decode_string: Callable[[bytes], str] = msgspec.json.Decoder(str).decode
 _decode_strings: Callable[[bytes], list[str]] = msgspec.json.Decoder(list[str]).decode
 _decode_integer: Callable[[bytes], int] = msgspec.json.Decoder(int).decode
 _decode_any: Callable[[bytes], Any] = msgspec.json.Decoder().decode
 _decode_usage: Callable[[bytes], CompletionUsage] = msgspec.json.Decoder(CompletionUsage).decode
-
-
 _decode_logprobs: Callable[[bytes], ChatCompletionLogProbs] = msgspec.json.Decoder(ChatCompletionLogProbs).decode
 
 
@@ -159,7 +157,7 @@ class Alphabet(Placeholder):
 
     def read_one(self, raw: bytes) -> Any:
         value = decode_string(raw)
-        if not _ALPHABET.startswith(value):
+        if not ALPHABET.startswith(value):
             raise ValueError("not padding")
         return value
 

@@ -53,18 +53,8 @@ class ChoiceState:
     """One choice so far. `fields` and `delta` hold the fields of the choice and of its deltas, by name."""
 
     __slots__ = (
-        *(
-            "_continued",
-            "_is_repeatable",
-            "_last",
-            "_numbers",
-            "calls",
-            "delta",
-            "fields",
-            "function_call",
-            "has_spoken",
-        ),
-        *("logprobs", "message"),
+        *("_continued", "_is_repeatable", "_last", "_numbers", "calls", "delta", "fields", "function_call"),
+        *("has_spoken", "logprobs", "message"),
     )
 
     def __init__(self, continued: list[ToolCallState] | None = None) -> None:

@@ -56,6 +56,7 @@ class FunctionState:
         if name is not None and self._name is None:
             self._name = TextBuffer()
         if name and self._name is not None:
+            # Some servers send the name in pieces, others whole on each fragment.
             if not self.is_named(name):
                 self._name.append(name)
                 self._name_size += len(name)
@@ -69,21 +70,21 @@ class FunctionState:
             grown += len(text)
         return grown + merge_object(self.extra, extra) if extra else grown
 
-    def written(self) -> str | None:
+    def text_so_far(self) -> str | None:
         """The text so far; None where none came."""
         return self.text.value() if self.text is not None else None
 
-    def begun(self) -> bool:
+    def has_begun(self) -> bool:
         """Whether any text came."""
-        return bool(self.written()) or (self._origin is not None and self._origin.begun())
+        return bool(self.text_so_far()) or (self._origin is not None and self._origin.has_begun())
 
-    def whole(self) -> bool:
+    def is_whole(self) -> bool:
         """Whether the text is one whole JSON object; linear over all calls, as each reads on.
 
         The first place where the brackets close decides: text that is JSON at all ends there.
         """
         before = self._read_origin() if self._origin is not None else ""
-        text = self.written() or ""
+        text = self.text_so_far() or ""
         if self._closed is None:
             self._scan(text)
             if self._closed is not None and not _is_object(before[: self._origin_scanned] + text[: self._closed]):
@@ -97,15 +98,15 @@ class FunctionState:
         """The text that a trial continues; the first time, its own reading begins where that one's ended."""
         origin = self._origin
         assert origin is not None
-        text = origin.written() or ""
+        text = origin.text_so_far() or ""
         if self._origin_scanned is None:
-            origin.whole()
+            origin.is_whole()
             self._origin_scanned = origin._scanned
             self._depth, self._in_string = origin._depth, origin._in_string
             if origin._closed is not None:
                 self._closed = min(origin._closed, 0)
             elif rest := text[origin._scanned :]:
-                own, self.text = self.written() or "", TextBuffer()
+                own, self.text = self.text_so_far() or "", TextBuffer()
                 self.text.append(rest + own)
         return text
 
@@ -145,7 +146,7 @@ def _is_object(text: str) -> bool:
 
 
 def function_of(callee: FunctionState) -> ToolCallFunction:
-    return ToolCallFunction(name=callee.name, arguments=callee.written(), **extra_of(callee.extra))
+    return ToolCallFunction(name=callee.name, arguments=callee.text_so_far(), **extra_of(callee.extra))
 
 
 def extra_of(fields: dict[str, Any]) -> dict[str, Any]:

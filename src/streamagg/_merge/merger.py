@@ -41,7 +41,7 @@ from .text import TextBuffer
 from .tool_calls import ToolCallState
 from .usage import UsageMerge, UsageMode, has_counters_only
 
-_SHARED = ("object", "model", "service_tier", "system_fingerprint")
+_INTERNED = ("object", "model", "service_tier", "system_fingerprint")
 """Texts that thousands of open streams have in common: each is held once."""
 
 
@@ -179,7 +179,7 @@ class Merger:
             head.choices = head.usage = None
             if is_equal and self._has_numbers_of_head(chunk):
                 return
-        for name in _SHARED:
+        for name in _INTERNED:
             if value := getattr(chunk, name):
                 setattr(chunk, name, intern(value))
         self._head = None

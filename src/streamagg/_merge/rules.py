@@ -21,6 +21,9 @@ from .indexed_list import IndexedList
 from .text import TextBuffer
 from .values import current, growth_to_empty, merge_object, replace, without_padding
 
+ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789"
+"""Mistral pads chunks by a prefix of it."""
+
 Fields = dict[str, Any]
 Rule = Callable[[Fields, str, Any], int]
 
@@ -110,8 +113,8 @@ def apart(fields: Fields, name: str, value: Any) -> int:  # pragma: no cover - a
 
 
 def padding(fields: Fields, name: str, value: str) -> int:
-    """Dropped, where it is Mistral's padding: a prefix of the alphabet and the digits."""
-    return 0 if "abcdefghijklmnopqrstuvwxyz0123456789".startswith(value) else replace(fields, name, value)
+    """Dropped, where it is Mistral's padding."""
+    return 0 if ALPHABET.startswith(value) else replace(fields, name, value)
 
 
 def error(fields: Fields, name: str, value: Any) -> int:

@@ -58,9 +58,9 @@ class ToolCallState:
     def is_over(self, name: str, brings_text: bool) -> bool:
         """Whether a fragment with this name must belong to another call."""
         callee = self.function or self.custom
-        if callee is None or not callee.begun():
+        if callee is None or not callee.has_begun():
             return False
-        return (callee.has_name() and not callee.is_named(name)) or (brings_text and callee.whole())
+        return (callee.has_name() and not callee.is_named(name)) or (brings_text and callee.is_whole())
 
     def value(self) -> ToolCall:
         known: dict[str, Any] = {"type": self.type or ("custom" if self.custom else "function")}
@@ -70,7 +70,7 @@ class ToolCallState:
             known["function"] = function_of(self.function)
         if self.custom is not None:
             custom = self.custom
-            known["custom"] = ToolCallCustom(name=custom.name, input=custom.written(), **extra_of(custom.extra))
+            known["custom"] = ToolCallCustom(name=custom.name, input=custom.text_so_far(), **extra_of(custom.extra))
         extra = current(self.extra)
         if "extra_content" in extra:
             known["extra_content"] = extra.pop("extra_content")
@@ -124,6 +124,7 @@ class ToolCalls:
             self._register(call)
         elif call_id is not None and call.id == call_id:
             note("tool_id_repeated")
+            # The index came later than the id.
             if call.index is None and fragment.index is not None:
                 del self._by_id[call_id, None]
                 call.index = fragment.index
@@ -152,10 +153,12 @@ class ToolCalls:
         name = callee.name if callee is not None else None
         if call_id is not None:
             call = self._by_id.get((call_id, index)) or self._by_id.get(call_id)
+            # One id at two indices, with a name each, is two calls.
             if call is not None and call.index not in (index, None) and index is not None and name:
                 call = self._by_id.get((call_id, None))
             if call is not None or index is None:
                 return call
+            # Some servers send the name first, and the id on a later fragment.
             idless = self._idless.get(index, [])
             while idless and idless[-1].id is not None:
                 idless.pop()

@@ -160,9 +160,9 @@ def tap(
 ) -> ChatCompletionTap:
     """Let a source pass: `async with tap(source) as body`, then `async for data in body`.
 
-    Whatever the source yields, slices or chunks, comes out as the same objects, up to the source's own
-    end, `[DONE]` or not. Each is read before it is handed out, which costs some microseconds; what that
-    runs into is on `.error`, and stops the reading alone. `.response()`, `.snapshot()`, `.usage`, `.timing`
+    The source's own slices or chunks come out as the same objects, up to the source's end, after `[DONE]` too. Each is
+    read before it is handed out, which costs some microseconds. An error of the reading is on `.error`, and stops the
+    reading alone. `.response()`, `.snapshot()`, `.usage`, `.timing`
     and `.complete` are there afterwards, on every way out. Options as `accumulate`. Raises what the source
     raises, a `TypeError` for what cannot be read, and `IdleTimeoutError`: `idle_timeout` counts from the
     last data event, and once the reading is over from the last slice.

@@ -15,6 +15,9 @@ from .._types.message import text_of, thinking_of
 from .text import Growing, TextBuffer
 from .values import PADDING, current, merge_object, replace, without_padding
 
+_TEXTS = ("text", "thinking")
+"""The kinds of parts that are joined, and the fields of these parts that grow."""
+
 
 class Content(Growing):
     """A content of parts. `length`: characters of its text, without thinking; `is_thinking`: whether any thinking
@@ -44,7 +47,7 @@ class Content(Growing):
         self.is_thinking = self.is_thinking or bool(thinking_of([part]))
         kind = part.get("type") if isinstance(part, dict) else None
         # Other parts (images, references) are whole: joining two of them would lose one.
-        if kind not in ("text", "thinking"):
+        if kind not in _TEXTS:
             self.parts.append(without_padding(part))
             return size_of(part) + 1
         last = self.parts[-1] if self.parts else None
@@ -53,7 +56,7 @@ class Content(Growing):
             self.parts.append(last)
         grown = 0
         for name, value in part.items():
-            if name == kind and isinstance(value, (str, list)):
+            if name in _TEXTS and isinstance(value, (str, list)):
                 grown += _append(last, name, value)
             elif isinstance(value, dict):
                 grown += merge_object(last, {name: value})

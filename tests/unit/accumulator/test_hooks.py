@@ -6,11 +6,13 @@ import json
 from typing import Any
 
 import msgspec
+import pytest
 
 from streamagg import Accumulator, ChatCompletionChunk, StreamAggError
 from streamagg._codec.lenient import ignore
 from streamagg._codec.size import size_of
 from streamagg._codec.struct import Extra, _encodes_all
+from streamagg._fastpath.template import Template, template_of
 from streamagg._framing.sse import Framer
 from streamagg._merge.checks import _items_in, _lists_in
 from streamagg._merge.choice import ChoiceState, _extend
@@ -93,3 +95,41 @@ def test_a_text_that_never_came_is_no_target() -> None:
 def test_a_struct_of_another_package_is_not_encoded_as_it_is() -> None:
     assert not _encodes_all(msgspec.defstruct("Other", [("a", int)]))
     assert json.loads(ChatCompletionChunk(id="a").to_json())["id"] == "a"
+
+
+def padded(text: str) -> bytes:
+    return sse(chunk({"content": text}, obfuscation="pad"), done=False)
+
+
+def with_a_template() -> tuple[Accumulator, Template]:
+    accumulator = Accumulator()
+    for n in range(60):
+        accumulator.feed(padded(f"w{n}"))
+    fast = accumulator._pipeline.fast
+    assert fast is not None
+    assert fast.template is not None
+    return accumulator, fast.template
+
+
+def test_a_template_refuses_what_follows_an_event() -> None:
+    _, template = with_a_template()
+    assert template.read_one(padded("a"))
+    with pytest.raises(ValueError, match="another event"):
+        template.read_one(padded("a") + b"x" + template.end)
+
+
+def test_a_template_without_a_text_merges_nothing() -> None:
+    accumulator, template = with_a_template()
+    before = accumulator.snapshot()
+    template.append = None
+    assert not template.merge([["a"], ["pad"]])
+    assert accumulator.snapshot() == before
+
+
+def test_no_template_of_a_chunk_that_is_not_its_payload() -> None:
+    accumulator, _ = with_a_template()
+    merger, decode = accumulator._pipeline.merger, accumulator._pipeline.api.decode
+    assert decode is not None
+    payload = padded("a")[6:-2]
+    assert template_of(decode(payload), b"data: ", payload, payload, decode, merger) is not None
+    assert template_of(decode(padded("b")[6:-2]), b"data: ", payload, payload, decode, merger) is None

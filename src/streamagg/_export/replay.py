@@ -32,7 +32,7 @@ _WITH_TOKENS = ("reasoning_content", "content", "refusal")
 def replay(response: ChatCompletionResponse, *, piece: int = 16) -> Iterator[ChatCompletionChunk]:
     """The chunks that merge to the response, with its texts in pieces of `piece` characters.
 
-    Where a text has logprobs, a piece is made of whole tokens and carries their entries. A choice without a finish
+    A piece of a text with logprobs is made of whole tokens and carries their entries. A choice without a finish
     reason gets none: a response that was cut stays cut. `to_sse` lists the values that a stream cannot carry. Raises
     `ValueError` where `piece` is less than 1.
     """

@@ -29,6 +29,7 @@ def factory_of(chunk: ChatCompletionChunk, placeholders: Sequence[Placeholder]) 
     unknown = [place for place, each in enumerate(placeholders) if type(each) is LastValue and each.name in chunk.extra]
     own = [place for place, each in enumerate(placeholders) if place not in (of_text, of_index, of_logprobs, *unknown)]
     names = [each.name for each in placeholders]
+    # `__copy__` is msgspec's own, which its types do not name.
     copy, copy_choice, copy_delta = chunk.__copy__, first.__copy__, first.delta.__copy__  # type: ignore[attr-defined]
 
     def make(values: Sequence[Any]) -> ChatCompletionChunk:

@@ -149,6 +149,7 @@ class Template:
     def merge_one(self, values: list[Any]) -> bool:
         """Merge one event with these values. Returns False, with nothing changed, if the text of its choice is
         unknown."""
+        # There are targets where there is an index.
         append = self.append if self._targets is None else self._targets.get(values[self._index])  # type: ignore[index]
         if append is None:
             return False
@@ -176,7 +177,7 @@ class Template:
             self.append(joined := "".join(texts))
             grown = len(joined)
         else:
-            indices = columns[self._index]  # type: ignore[index]
+            indices = columns[self._index]  # type: ignore[index]  # as above
             if not self._targets.keys() >= set(indices):
                 return False
             for index, text in zip(indices, texts, strict=True):

@@ -56,7 +56,7 @@ class FunctionState:
         if name is not None and self._name is None:
             self._name = TextBuffer()
         if name and self._name is not None:
-            # Some servers send the name in pieces, others whole on each fragment.
+            # A name comes in pieces, or whole on each fragment.
             if not self.is_named(name):
                 self._name.append(name)
                 self._name_size += len(name)

@@ -158,7 +158,7 @@ class ToolCalls:
                 call = self._by_id.get((call_id, None))
             if call is not None or index is None:
                 return call
-            # Some servers send the name first, and the id on a later fragment.
+            # A call may get its id on a later fragment than its name.
             idless = self._idless.get(index, [])
             while idless and idless[-1].id is not None:
                 idless.pop()

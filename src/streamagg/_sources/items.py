@@ -194,7 +194,7 @@ class Shape(NamedTuple):
     """One kind of source: a test, and the makers of its iterator for async and for blocking code.
 
     All three are called with the source and its `HTTPBody` or None. A maker may raise the reason why there is no
-    iterator. Where it is None, that kind of code skips the row, and a later row may fit.
+    iterator. If a maker is None, that kind of code skips the row, and a later row may fit.
     """
 
     fits: Callable[[Any, Any], bool]

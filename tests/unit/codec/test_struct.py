@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 import streamagg
+import streamagg._codec.struct as module
 from streamagg import (
     ChatCompletionMessage,
     CompletionUsage,
@@ -59,3 +60,7 @@ def test_repr_shows_what_is_there() -> None:
     assert repr(message) == (
         "ChatCompletionMessage(content='hi', tool_calls=[ToolCall(id='a', function=ToolCallFunction(name='f', arguments='{}'))])"
     )
+
+
+def test_a_struct_of_another_package_is_not_encoded_as_it_is() -> None:
+    assert not module._encodes_all(msgspec.defstruct("Other", [("a", int)]))

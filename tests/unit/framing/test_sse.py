@@ -15,6 +15,7 @@ from streamagg import (
     LimitError,
     ServerSentEvent,
     SSEDecoder,
+    StreamAggError,
 )
 from streamagg._framing.sse import Framer, StrayLine
 from tests.support import shared
@@ -305,3 +306,10 @@ def test_the_last_id_of_many_events_is_decoded_once() -> None:
     assert len(events) == 1000
     assert len({id(event.id) for event in events}) == 1
     assert [event.id for event in decoder.feed(b"id: y\ndata: b\n\nid\ndata: c\n\n")] == ["y", ""]
+
+
+def test_a_framer_that_failed_fails_again() -> None:
+    framer = Framer(max_event_bytes=10)
+    first = list(framer.read(b"data: " + b"x" * 100 + b"\n\n"))
+    assert isinstance(first[-1], StreamAggError)
+    assert list(framer.read(b"data: 1\n\n")) == [first[-1]]

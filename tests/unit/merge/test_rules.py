@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from streamagg import Accumulator
+from streamagg._merge.rules import append_content
 from tests.support.helpers import chunk, merged, sse
 
 
@@ -245,3 +246,10 @@ def test_what_a_chunk_says_of_itself_may_change(field: str) -> None:
         snapshot = accumulator.snapshot()
         assert snapshot is not None
         assert snapshot.to_dict()[field] == "said 3"
+
+
+def test_a_text_after_a_text_grows() -> None:
+    fields: dict[str, Any] = {}
+    assert append_content(fields, "content", "ab") > 0
+    assert append_content(fields, "content", "cd") == 2
+    assert fields["content"].value() == "abcd"

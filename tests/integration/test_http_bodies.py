@@ -269,14 +269,15 @@ BREAKS: dict[str, type[Exception]] = {
     "httpx-sse": httpx.TransportError,
     "aiohttp": aiohttp.ClientError,
     "niquests": niquests.exceptions.RequestException,
-    "openai, chunks": openai.APIConnectionError,
+    # openai wraps what its transport raises from version 3 on.
+    "openai, chunks": (openai.APIConnectionError, httpx.TransportError),
 }
 SYNC_BREAKS: dict[str, type[Exception]] = {
     "httpx": httpx.TransportError,
     "requests": requests.exceptions.RequestException,
     "urllib3": urllib3.exceptions.ProtocolError,
     "niquests": niquests.exceptions.RequestException,
-    "openai, chunks": openai.APIConnectionError,
+    "openai, chunks": (openai.APIConnectionError, httpx.TransportError),
 }
 """What a client raises where its connection breaks: which of its errors is a matter of the moment."""
 

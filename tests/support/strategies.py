@@ -104,6 +104,30 @@ CHUNK = objects(
     citations=rarely(st.none(), PLAIN),
 )
 CHUNKS = st.lists(CHUNK, max_size=6)
+LEVELS = CHUNK, CHOICE, DELTA
+
+
+def _repeated(first: Any, changes: list[tuple[Any, Any, Any]]) -> list[Any]:
+    """The first chunk, and others that have all of its fields but those that change."""
+    chunks = [first]
+    for chunk, choice, delta in changes:
+        before = (chunks[-1].get("choices") or [{}])[0]
+        choice = {**before, **choice, "delta": {**(before.get("delta") or {}), **delta}}
+        chunks.append({**chunks[-1], **chunk, "choices": [choice]})
+    return chunks
+
+
+def _few(level: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    """Mostly no field of a level, else one or two."""
+    return st.just({}) | level.flatmap(
+        lambda fields: st.sets(st.sampled_from(sorted(fields)), max_size=2).map(
+            lambda names: {name: fields[name] for name in names if name not in ("choices", "delta")}
+        ) if fields else st.just({})
+    )  # fmt: skip
+
+
+REPEATS = st.builds(_repeated, CHUNK, st.lists(st.tuples(*map(_few, LEVELS)), max_size=8))
+"""Streams as most servers send them: each chunk has the fields of the one before, and a few of them change."""
 ANYTHING = st.lists(
     CHUNK | PLAIN | st.dictionaries(st.sampled_from(["id", "choices", "usage", "error", "object"]), PLAIN), max_size=5
 )

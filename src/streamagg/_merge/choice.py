@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import msgspec
 from msgspec import Struct
 from msgspec.structs import astuple
@@ -26,24 +28,23 @@ from .values import replace, without_padding
 _EMPTY = ChatCompletionChunkDelta()
 
 
-def is_text_only(delta: ChatCompletionChunkDelta) -> bool:
-    """Whether a delta has a content and no other field: seven of ten deltas."""
-    content = delta.content
-    # Structs are compared in C, in a tenth of the time of a look at each of 17 fields.
-    delta.content = None
-    is_empty = delta == _EMPTY
-    delta.content = content
-    return is_empty and type(content) is str
+@lru_cache(maxsize=8)
+def _repeated(role: str | None, content: str | None) -> ChatCompletionChunkDelta:
+    """A delta of what some servers repeat beside each text: the role, and an empty content. Nobody changes it."""
+    return ChatCompletionChunkDelta(role=role, content=content)
+
+
+_APART = ("delta", "message", "logprobs", "finish_reason", "text")
 
 
 def is_usual(delta: ChatCompletionChunkDelta) -> bool:
-    """Whether a delta has a role, texts and tool calls alone: nineteen of twenty deltas."""
-    role, content, calls = delta.role, delta.content, delta.tool_calls
+    """Whether a delta has a role, texts, tool calls and a token alone: nineteen of twenty deltas."""
+    role, content, calls, token_id = delta.role, delta.content, delta.tool_calls, delta.token_id
     reasoning_content, reasoning, refusal = delta.reasoning_content, delta.reasoning, delta.refusal
-    delta.role = delta.content = delta.tool_calls = None
+    delta.role = delta.content = delta.tool_calls = delta.token_id = None
     delta.reasoning_content = delta.reasoning = delta.refusal = None
     is_empty = delta == _EMPTY
-    delta.role, delta.content, delta.tool_calls = role, content, calls
+    delta.role, delta.content, delta.tool_calls, delta.token_id = role, content, calls, token_id
     delta.reasoning_content, delta.reasoning, delta.refusal = reasoning_content, reasoning, refusal
     # A list of parts may nest, and is no usual text.
     return is_empty and type(content) is not list
@@ -54,7 +55,7 @@ class ChoiceState:
 
     __slots__ = (
         *("_continued", "_is_repeatable", "_last", "_numbers", "calls", "delta", "fields", "function_call"),
-        *("has_spoken", "logprobs", "message"),
+        *("alone", "has_spoken", "logprobs", "message", "text_name"),
     )
 
     def __init__(self, continued: list[ToolCallState] | None = None) -> None:
@@ -69,6 +70,11 @@ class ChoiceState:
         self.function_call: FunctionState | None = None
         self.logprobs: Fields | None = None
         self.message: ChatCompletionMessage | None = None
+        self.alone: list[ChatCompletionChunkChoice] | None = None
+        """The choices of a chunk that repeats the fields of this choice and brings no more; None if that would change
+        the choice."""
+        self.text_name = "content"
+        """The text that the last delta appended to."""
         self.has_spoken = False
         """Whether a delta has brought a non-empty value other than the role. From then on messages do not count."""
 
@@ -83,40 +89,50 @@ class ChoiceState:
         if choice.logprobs is not None:
             grown += self.add_logprobs(choice.logprobs)
         if self.repeats(choice):
-            reason = choice.finish_reason
-            return grown + (self.add_finish_reason(reason) if reason else 0)
-        self._last = shallow_copy(choice)
-        self._last.delta = self._last.logprobs = None
-        self._is_repeatable = None
+            return grown + self.add_changing(choice)
+        self._last = template = shallow_copy(choice)
+        template.delta = _EMPTY
+        template.message = template.logprobs = template.finish_reason = template.text = None
+        self._is_repeatable = self.alone = None
         return grown + OF_CHOICE.merge(self.fields, choice)
 
     def repeats(self, choice: ChatCompletionChunkChoice) -> bool:
         """Whether a choice has the fields of the one before, and merging them again changes nothing.
 
-        Its delta, its finish reason and its logprobs are apart from that.
+        Its delta, its logprobs, and what `add_changing` merges are apart from that; and so is a message that does not
+        count.
         """
         template = self._last
-        if template is None:
+        # Writer and Perplexity repeat the message so far beside each delta.
+        if template is None or (choice.message is not None and not self.has_spoken):
             return False
-        template.delta, template.finish_reason, template.logprobs = choice.delta, choice.finish_reason, choice.logprobs
+        delta, kept = choice.delta, template.delta
+        template.delta, template.message, template.logprobs = delta, choice.message, choice.logprobs
+        template.finish_reason, template.text = choice.finish_reason, choice.text
         is_equal = choice == template
         # No chunk outlives its merge.
-        template.delta = template.logprobs = None
+        template.delta = kept
+        template.message = template.logprobs = template.finish_reason = template.text = None
         if not is_equal:
             return False
         if self._is_repeatable is None:
             # Most choices have no other field, which is quick to see.
-            template.finish_reason = None
-            if template == ChatCompletionChunkChoice(index=template.index):
+            if template == ChatCompletionChunkChoice(index=template.index, delta=template.delta):
                 self._is_repeatable, self._numbers = True, NO_NUMBERS
-                return True
-            self._is_repeatable = OF_CHOICE.is_idempotent(choice, but=("delta", "finish_reason", "logprobs"))
-            self._numbers = OF_CHOICE.numbers_in(choice)
-        return self._is_repeatable and self._numbers is not None and self._numbers.are_in(choice)
+            else:
+                self._is_repeatable = OF_CHOICE.is_idempotent(choice, but=_APART)
+                self._numbers = OF_CHOICE.numbers_in(choice)
+            self.alone = [template] if self._is_repeatable and self._numbers is NO_NUMBERS else None
+        if delta is not None:
+            template.delta = _repeated(delta.role, "" if delta.content == "" else None)
+        numbers = self._numbers
+        return self._is_repeatable and numbers is not None and (numbers is NO_NUMBERS or numbers.are_in(choice))
 
-    def add_finish_reason(self, reason: str) -> int:
-        """Merge a finish reason that is not empty. Returns the growth in size."""
-        return last(self.fields, "finish_reason", reason)
+    def add_changing(self, choice: ChatCompletionChunkChoice) -> int:
+        """Merge the finish reason and the text of a choice that `repeats`. Returns the growth in size."""
+        grown = last(self.fields, "finish_reason", choice.finish_reason)
+        # Together gives the text twice: here, and in the delta.
+        return grown if choice.text is None else grown + append(self.fields, "text", choice.text)
 
     def add_delta(self, delta: ChatCompletionChunkDelta, note: Note, *, is_usual: bool) -> int:
         """Merge a delta. Returns the growth in size. `is_usual`: it has a role, texts and tool calls alone."""
@@ -138,17 +154,23 @@ class ChoiceState:
                 grown += len(content)
             else:
                 grown += append_content(fields, "content", content)
+            self.text_name = "content"
         if reasoning_content is not None:
             grown += append(fields, "reasoning_content", reasoning_content)
+            self.text_name = "reasoning_content"
         if reasoning is not None:
             grown += append(fields, "reasoning", reasoning)
+            self.text_name = "reasoning"
         if refusal is not None:
             grown += append(fields, "refusal", refusal)
+            self.text_name = "refusal"
         if calls:
             if self.calls is None:
                 self.calls = ToolCalls(self._continued)
             for fragment in calls:
                 grown += self.calls.add(fragment, note)
+        if delta.token_id is not None:
+            grown += replace(fields, "token_id", delta.token_id)
         return grown if is_usual else grown + self._add_rest(delta, note)
 
     def _add_rest(self, delta: ChatCompletionChunkDelta, note: Note) -> int:

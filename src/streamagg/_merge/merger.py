@@ -25,7 +25,7 @@ from .._types.chunk import (
 from .._types.completion import ChatCompletionLogProbs, ChatCompletionResponse
 from .._types.usage import CompletionUsage
 from .checks import check_entries, entries_in, note_choice, numbered, rehearse
-from .choice import ChoiceState, is_text_only, is_usual
+from .choice import ChoiceState, is_usual
 from .rules import (
     LAST_VALUES,
     NO_NUMBERS,
@@ -34,6 +34,7 @@ from .rules import (
     OF_DELTA,
     Fields,
     Numbers,
+    is_padding,
     other,
     to_arguments,
 )
@@ -99,31 +100,47 @@ class Merger:
             choice = choices[0]
             delta = choice.delta
             state = self.choices.get(choice.index) if choice.index is not None else None
-            # Nine of ten chunks repeat the one before, apart from the delta.
-            if (
-                state is not None
-                and delta is not None
-                and self._is_like_head(chunk)
-                and self._has_numbers_of_head(chunk)
-                and state.repeats(choice)
-            ):
-                # Seven of ten chunks bring text alone, and take half of the time here.
-                text = state.delta.get("content")
+            if state is not None and delta is not None:
+                # Two of three chunks bring one text alone.
                 if (
-                    type(text) is TextBuffer
-                    and is_text_only(delta)
-                    and chunk.usage is None
-                    and choice.finish_reason is None
-                    and choice.logprobs is None
+                    state.alone is not None
+                    and delta.tool_calls is None
                     and state.has_spoken
+                    and self._numbers is NO_NUMBERS
+                    and self._add_text_alone(chunk, delta, state)
                 ):
-                    content: str = delta.content  # type: ignore[assignment]  # of text alone
-                    text.append(content)
-                    self.size += len(content)
-                else:
+                    return False
+                # Nine of ten chunks repeat the one before, apart from the delta.
+                if (
+                    self._is_like_head(chunk)
+                    and (self._numbers is NO_NUMBERS or self._has_numbers_of_head(chunk))
+                    and state.repeats(choice)
+                ):
                     self._add_delta(chunk, payload, state)
-                return False
+                    return False
         self._add_any(chunk, payload)
+        return True
+
+    def _add_text_alone(self, chunk: ChatCompletionChunk, delta: ChatCompletionChunkDelta, state: ChoiceState) -> bool:
+        """Merge a chunk that repeats the head and the choice before it, apart from one text. Returns False, with
+        nothing changed, if it brings more."""
+        head: ChatCompletionChunk = self._head  # type: ignore[assignment]  # `add` has looked
+        name = state.text_name
+        text = getattr(delta, name)
+        # Structs are compared in C, in less time than a look at each field takes.
+        setattr(delta, name, None)
+        head.choices, head.obfuscation = state.alone, chunk.obfuscation
+        is_equal = chunk == head
+        head.choices = None
+        setattr(delta, name, text)
+        if not is_equal:
+            return False
+        if text is not None:
+            buffer = state.delta.get(name)
+            if type(text) is not str or type(buffer) is not TextBuffer:
+                return False
+            buffer.append(text)
+            self.size += len(text)
         return True
 
     def _add_delta(self, chunk: ChatCompletionChunk, payload: bytes, state: ChoiceState) -> None:
@@ -134,14 +151,16 @@ class Merger:
         if not usual or (chunk.usage is not None and not has_counters_only(chunk.usage)):
             self._check_depth(payload)
         if not usual or delta.tool_calls:
-            self._entries += entries_in(delta)
+            self._entries += len(delta.tool_calls or ()) if usual else entries_in(delta)
             if self._entries > self._limits.tool_calls:
                 check_entries(self.choices, chunk, self._limits.tool_calls)
             if self._strict:
                 rehearse(self.choices, chunk, self._note)
+        if chunk.id != self._head.id:  # type: ignore[union-attr]  # as above
+            self._note_id(chunk.id)
         grown = state.add_delta(delta, self._note, is_usual=usual)
-        if choice.finish_reason:
-            grown += state.add_finish_reason(choice.finish_reason)
+        if choice.finish_reason is not None or choice.text is not None:
+            grown += state.add_changing(choice)
         if chunk.usage is not None:
             grown += self.usage.add(chunk.usage, alone=False)
         if choice.logprobs is not None:
@@ -173,31 +192,42 @@ class Merger:
 
     def _add_fields(self, chunk: ChatCompletionChunk) -> None:
         """Merge the chunk's own fields."""
+        self._note_id(chunk.id)
         if self._is_like_head(chunk) and self._has_numbers_of_head(chunk):
             return
         for name in _INTERNED:
             if value := getattr(chunk, name):
                 setattr(chunk, name, intern(value))
-        self._head = None
-        if chunk.id and self.fields.get("id", chunk.id) not in ("", chunk.id):
-            self._note("id_changed")
-        # A head that reports usage or an error counts each time that it arrives.
-        elif chunk.x_groq is None and chunk.error is None:
-            self._head = head = shallow_copy(chunk)
-            head.choices = head.usage = None
-            self._numbers = None
         self.size += OF_CHUNK.merge(self.fields, chunk)
+        self._head = self._numbers = None
+        # A head that reports usage or an error counts each time that it arrives.
+        if chunk.x_groq is None and chunk.error is None:
+            self._head = head = shallow_copy(chunk)
+            head.choices = head.usage = head.p = None
+            head.id = self.fields.get("id")
 
     def _is_like_head(self, chunk: ChatCompletionChunk) -> bool:
-        """Whether a chunk equals the head, apart from its choices, usage and obfuscation."""
-        head = self._head
+        """Whether a chunk equals the head, apart from its choices, usage and padding, and from an id that does not
+        count."""
+        head, p = self._head, chunk.p
         if head is None:
             return False
-        # Structs are compared in C, in less time than a look at each field takes.
-        head.choices, head.usage, head.obfuscation = chunk.choices, chunk.usage, chunk.obfuscation
+        first = head.id
+        if not first and chunk.id != first:
+            return False
+        head.choices, head.usage, head.obfuscation, head.id = chunk.choices, chunk.usage, chunk.obfuscation, chunk.id
+        if p is not None and is_padding(p):
+            head.p = p
         is_equal = chunk == head
-        head.choices = head.usage = None  # no chunk outlives its merge
+        # No chunk outlives its merge.
+        head.choices = head.usage = head.p = None
+        head.id = first
         return is_equal
+
+    def _note_id(self, id_: str | None) -> None:
+        """Note an id that differs from the first one. It does not count."""
+        if id_ and id_ != (first := self.fields.get("id")) and first:
+            self._note("id_changed")
 
     def _has_numbers_of_head(self, chunk: ChatCompletionChunk) -> bool:
         """Whether a chunk that is equal to the head has the same numbers."""
@@ -217,7 +247,8 @@ class Merger:
         if choice.delta is None or choice.finish_reason:
             return False
         return (
-            self._is_like_head(chunk)
+            chunk.id in (None, "", self.fields.get("id"))
+            and self._is_like_head(chunk)
             and OF_CHOICE.is_idempotent(choice, but=("delta", "logprobs"))
             and OF_DELTA.is_idempotent(choice.delta, but=("tool_calls" if field == "arguments" else field,))
         )

@@ -23,6 +23,7 @@ from .values import current, growth_to_empty, merge_object, replace, without_pad
 
 ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789"
 """Mistral pads chunks by a prefix of it."""
+is_padding = ALPHABET.startswith
 
 Fields = dict[str, Any]
 Rule = Callable[[Fields, str, Any], int]
@@ -114,7 +115,7 @@ def apart(fields: Fields, name: str, value: Any) -> int:  # pragma: no cover - a
 
 def padding(fields: Fields, name: str, value: str) -> int:
     """Dropped, where it is Mistral's padding."""
-    return 0 if ALPHABET.startswith(value) else replace(fields, name, value)
+    return 0 if is_padding(value) else replace(fields, name, value)
 
 
 def error(fields: Fields, name: str, value: Any) -> int:
@@ -257,7 +258,7 @@ class Level:
                 names.append(name)
         if extra and _holds_number(extra):
             names.append("extra")
-        return Numbers(names, new)
+        return Numbers(names, new) if names else NO_NUMBERS
 
     def is_idempotent(self, new: WireStruct, *, but: Container[str]) -> bool:
         """Whether merging `new` again changes nothing, apart from the fields named in `but`."""
@@ -273,7 +274,7 @@ class Level:
 OF_CHUNK = Level(ChatCompletionChunk, CHUNK, other)
 OF_CHOICE = Level(ChatCompletionChunkChoice, CHOICE, other)
 OF_DELTA = Level(ChatCompletionChunkDelta, DELTA, other_of_delta)
-USUAL = ("role", "content", "reasoning_content", "reasoning", "refusal", "tool_calls")
+USUAL = ("role", "content", "reasoning_content", "reasoning", "refusal", "tool_calls", "token_id")
 """The fields that a choice merges without a walk through the table: nineteen of twenty deltas have no other."""
 BESIDE_USUAL = Level(ChatCompletionChunkDelta, DELTA, other_of_delta, but=USUAL)
 

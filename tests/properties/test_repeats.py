@@ -1,0 +1,95 @@
+"""A chunk that repeats the one before it merges to the same, whether the merger notices that or not."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import event, given
+from hypothesis import strategies as st
+
+from streamagg import ChatCompletionChunk, Limits, StreamAggError
+from streamagg._accumulator.pipeline import Pipeline
+from streamagg._merge.merger import Merger
+from tests.support import reference
+from tests.support.helpers import chunk, outcome, sse
+from tests.support.strategies import CHUNKS, REPEATS
+
+
+class Forgetful(Merger):
+    """A merger to which every chunk is new."""
+
+    __slots__ = ()
+
+    def add(self, chunk: ChatCompletionChunk, payload: bytes, weight: int) -> bool:
+        self._head = None
+        for state in self.choices.values():
+            state._last = None
+        return super().add(chunk, payload, weight)
+
+
+def steps(chunks: list[Any], *, forgets: bool, strict: bool, limits: Limits) -> list[Any]:
+    """The response, its size and the repairs after each chunk; at last the error."""
+    pipeline = Pipeline(usage="auto", strict=strict, limits=limits)
+    pipeline.fast = None
+    if forgets:
+        check_depth = pipeline.api.check_depth
+        pipeline.merger = Forgetful("auto", limits, pipeline._note, check_depth, strict=strict)
+    seen: list[Any] = []
+    try:
+        for item in chunks:
+            pipeline.feed(sse(item, done=False))
+            response = pipeline.response()
+            plain = None if response is None else response.to_json()
+            seen.append((plain, pipeline.merger.size, dict(pipeline.repairs)))
+    except StreamAggError as error:
+        event(type(error).__name__)
+        seen.append(str(error))
+    return seen
+
+
+LIMITS = st.sampled_from([Limits(), Limits(tool_calls=2, choices=2, depth=8)])
+
+
+@given(REPEATS | CHUNKS, st.booleans(), LIMITS)
+def test_to_notice_a_repetition_changes_nothing(chunks: list[Any], strict: bool, limits: Limits) -> None:
+    noticed = steps(chunks, forgets=False, strict=strict, limits=limits)
+    assert noticed == steps(chunks, forgets=True, strict=strict, limits=limits)
+
+
+@given(REPEATS)
+def test_reference_agrees(chunks: list[Any]) -> None:
+    response, _, complete = outcome(chunks, add=True)
+    literal, failed = reference.merge(json.loads(json.dumps(chunks)))
+    assert reference.strip_nulls(literal) == response
+    assert not failed
+    assert complete == reference.finished(literal)
+
+
+def test_ids_that_change_are_counted_each_time() -> None:
+    ids = ["", "a", "a", "b", "b", None, "", "a"]
+    pipeline = Pipeline(usage="auto", strict=False, limits=Limits())
+    for id_ in ids:
+        pipeline.feed(sse({**chunk({"reasoning": "x"}), "id": id_}, done=False))
+    response = pipeline.response()
+    assert response is not None
+    assert response.id == "a"
+    assert response.choices[0].message.reasoning == "x" * len(ids)
+    assert pipeline.repairs == {"id_changed": 2}
+
+
+@pytest.mark.parametrize("changed", [1.0, True])
+def test_a_number_of_another_type_is_another_value(changed: Any) -> None:
+    chunks = [chunk({"content": "x"}, vendor=vendor) for vendor in (1, 1, 1, changed)]
+    response, _, _ = outcome(chunks, add=True)
+    assert response is not None
+    assert json.dumps(response["vendor"]) == json.dumps(changed)
+
+
+def test_a_message_counts_only_until_a_text_came() -> None:
+    chunks = [chunk({"content": text}) for text in ("", "", "a")]
+    chunks.append({**chunks[0], "choices": [{"index": 0, "message": {"role": "assistant", "content": "other"}}]})
+    response, _, _ = outcome(chunks, add=True)
+    assert response is not None
+    assert response["choices"][0]["message"]["content"] == "a"

@@ -55,6 +55,11 @@ def test_a_file_has_at_most_400_lines(name: str) -> None:
     assert len(FILES[name].read_text().splitlines()) <= 400
 
 
+def test_the_fast_path_has_at_most_800_lines() -> None:
+    """It pays on long streams alone. Whoever keeps it can read it in one sitting, and delete it."""
+    assert sum(len(path.read_text().splitlines()) for path in (PACKAGE / "_fastpath").glob("*.py")) <= 800
+
+
 @pytest.mark.parametrize("name", FILES)
 def test_a_function_of_more_than_60_lines_or_12_branches_gives_its_reason(name: str) -> None:
     source = FILES[name].read_text()

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 from itertools import islice
 from typing import Any, ClassVar, Protocol
 
@@ -75,12 +74,6 @@ class Writer(Protocol):
         """Merge a report of usage."""
 
 
-@lru_cache(maxsize=64)
-def _member(name: str, pattern: bytes) -> re.Pattern[bytes]:
-    """Finds members of this name whose value has a pattern, which is the group."""
-    return re.compile(rb'"%b"\s*:\s*(%b)' % (re.escape(name.encode("utf-8", "replace")), pattern))
-
-
 class Placeholder:
     """One place. `start` and `end`: where its value stands in the payload, without the quotes of a string."""
 
@@ -116,7 +109,8 @@ class Placeholder:
     def find(self, payload: bytes, decode: Decode) -> bool:
         """Find the place of the value in an event. Returns whether there is one."""
         raw = msgspec.json.encode(self.probe)
-        for match in islice(_member(self.name, self.pattern_in(payload)).finditer(payload), _MOST_TRIES):
+        pattern = rb'"%b"\s*:\s*(%b)' % (re.escape(self.name.encode("utf-8", "replace")), self.pattern_in(payload))
+        for match in islice(re.finditer(pattern, payload), _MOST_TRIES):
             start, end = match.span(1)
             wanted = decode(payload)
             self.set(wanted, self.probe)

@@ -13,7 +13,6 @@ It is made of one event that the general path has just merged. Why it is exact:
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from operator import attrgetter
 from typing import Any
 
 from .._merge.rules import LAST_VALUES
@@ -41,7 +40,6 @@ _MOST_PLACEHOLDERS = 6
 """With more placeholders, decoding the whole event is as quick."""
 _TEXTS = ("content", "reasoning_content", "reasoning", "refusal")
 _END = b"\n\n"
-_last_values = attrgetter(*LAST_VALUES)
 
 
 class Template:
@@ -246,7 +244,7 @@ def _wanted(chunk: ChatCompletionChunk, last: ChatCompletionChunk, name: str) ->
         wanted.append(LogProbs("logprobs"))
     if last.choices and chunk.choices and last.choices[0].index != chunk.choices[0].index:
         wanted.append(ChoiceIndex("index"))
-    fields = [*zip(LAST_VALUES, _last_values(chunk), _last_values(last), strict=True)]
+    fields = [(field, getattr(chunk, field), getattr(last, field)) for field in LAST_VALUES]
     fields += [(field, value, last.extra.get(field)) for field, value in chunk.extra.items()]
     wanted += [
         LastValue(field) for field, value, other in fields if value != other and type(value) in (str, int, float, bool)

@@ -58,6 +58,37 @@ def test_to_notice_a_repetition_changes_nothing(chunks: list[Any], strict: bool,
     assert noticed == steps(chunks, forgets=True, strict=strict, limits=limits)
 
 
+def changing(*deltas: Any, **choice: Any) -> list[Any]:
+    """Three chunks with the first delta, and one with each of the others. A list in `choice` has a value for each."""
+    of_each = [deltas[0]] * 3 + list(deltas[1:])
+    return [
+        {"id": "c1", "choices": [{"index": 0, "delta": delta, **{name: values[n] for name, values in choice.items()}}]}
+        for n, delta in enumerate(of_each)
+    ]
+
+
+TEXT = {"content": "a"}
+
+
+@pytest.mark.parametrize(
+    "chunks",
+    [
+        changing({"reasoning": "a"}, {"reasoning": "b", "content": ""}, {"reasoning": "c", "content": ""}, TEXT),
+        changing(TEXT, {"role": "tool", **TEXT}, {"role": "tool", **TEXT}, {"role": "assistant", **TEXT}),
+        changing(TEXT, {"content": [{"type": "text", "text": "p"}]}, TEXT, TEXT),
+        changing(TEXT, TEXT, TEXT, token_ids=[[n] for n in range(5)]),
+        changing(TEXT, TEXT, TEXT, stop_reason=["a", "a", "a", "b", "a"]),
+        changing(TEXT, TEXT, TEXT, stop_reason=[1, 1, 1, True, 1.0]),
+        changing(TEXT, TEXT, TEXT, seed=[[1], [1], [1], [True], [1.0]]),
+        changing(*({"tool_calls": [{"index": n, "function": {"arguments": "{"}}]} for n in range(4))),
+    ],
+)
+def test_fields_that_change_late_are_merged(chunks: list[Any]) -> None:
+    limits = Limits(tool_calls=2)
+    noticed = steps(chunks, forgets=False, strict=False, limits=limits)
+    assert noticed == steps(chunks, forgets=True, strict=False, limits=limits)
+
+
 @given(REPEATS)
 def test_reference_agrees(chunks: list[Any]) -> None:
     response, _, complete = outcome(chunks, add=True)
@@ -87,9 +118,10 @@ def test_a_number_of_another_type_is_another_value(changed: Any) -> None:
     assert json.dumps(response["vendor"]) == json.dumps(changed)
 
 
-def test_a_message_counts_only_until_a_text_came() -> None:
-    chunks = [chunk({"content": text}) for text in ("", "", "a")]
+@pytest.mark.parametrize("name", ["content", "reasoning"])
+def test_a_message_counts_only_until_a_text_came(name: str) -> None:
+    chunks = [chunk({name: text}) for text in ("", "", "a")]
     chunks.append({**chunks[0], "choices": [{"index": 0, "message": {"role": "assistant", "content": "other"}}]})
     response, _, _ = outcome(chunks, add=True)
     assert response is not None
-    assert response["choices"][0]["message"]["content"] == "a"
+    assert response["choices"][0]["message"] == {"role": "assistant", name: "a"}

@@ -104,30 +104,49 @@ CHUNK = objects(
     citations=rarely(st.none(), PLAIN),
 )
 CHUNKS = st.lists(CHUNK, max_size=6)
-LEVELS = CHUNK, CHOICE, DELTA
 
 
-def _repeated(first: Any, changes: list[tuple[Any, Any, Any]]) -> list[Any]:
-    """The first chunk, and others that have all of its fields but those that change."""
+def _repeated(first: Any, changes: list[tuple[tuple[str, str, Any], int]]) -> list[Any]:
+    """The first chunk, and others that have its fields but for one that changes, each so many times."""
     chunks = [first]
-    for chunk, choice, delta in changes:
-        before = (chunks[-1].get("choices") or [{}])[0]
-        choice = {**before, **choice, "delta": {**(before.get("delta") or {}), **delta}}
-        chunks.append({**chunks[-1], **chunk, "choices": [choice]})
+    for (level, name, value), times in changes:
+        chunk = {**chunks[-1]}
+        choice = {**(chunk.get("choices") or [{}])[0]}
+        delta = {**(choice.get("delta") or {})}
+        {"chunk": chunk, "choice": choice, "delta": delta}[level][name] = value
+        chunks += [{**chunk, "choices": [{**choice, "delta": delta}]}] * times
     return chunks
 
 
-def _few(level: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
-    """Mostly no field of a level, else one or two."""
-    return st.just({}) | level.flatmap(
-        lambda fields: st.sets(st.sampled_from(sorted(fields)), max_size=2).map(
-            lambda names: {name: fields[name] for name in names if name not in ("choices", "delta")}
-        ) if fields else st.just({})
-    )  # fmt: skip
-
-
-REPEATS = st.builds(_repeated, CHUNK, st.lists(st.tuples(*map(_few, LEVELS)), max_size=8))
-"""Streams as most servers send them: each chunk has the fields of the one before, and a few of them change."""
+TEXTS = "content", "reasoning", "reasoning_content", "refusal"
+CHANGE = st.one_of(
+    st.just(("chunk", "obfuscation", None)),
+    st.tuples(st.just("delta"), st.sampled_from(TEXTS), st.sampled_from([None, "", "a", "b"])),
+    st.sampled_from([("delta", "role", role) for role in (None, "", "assistant", "tool")]),
+    st.sampled_from([("delta", "token_id", token) for token in (None, 1, 2)]),
+    st.sampled_from([("delta", "content", [{"type": "text", "text": "p"}]), ("delta", "vendor", "v")]),
+    st.sampled_from([("delta", "tool_calls", [{"index": n, "function": {"arguments": "{"}}]) for n in (0, 1)]),
+    st.sampled_from([("choice", "index", index) for index in (0, 1)]),
+    st.sampled_from([("choice", "stop_reason", reason) for reason in (None, 1, 1.0, True, "a")]),
+    st.sampled_from([("choice", "text", text) for text in (None, "", "t")]),
+    st.sampled_from([None, "m", "mm"]).map(
+        lambda text: ("choice", "message", text and {"role": "assistant", "content": text})
+    ),
+    st.sampled_from([("choice", "finish_reason", reason) for reason in (None, "", "stop", "length")]),
+    st.sampled_from([("chunk", "id", id_) for id_ in (None, "", "c1", "c2")]),
+    st.sampled_from([("chunk", "p", p) for p in (None, "abc", "abcd", "x")]),
+    st.sampled_from([("chunk", "obfuscation", padding) for padding in (None, "x", "y")]),
+    st.sampled_from([("chunk", "vendor", value) for value in (None, 1, 1.0, True, {"a": 1}, {"a": True})]),
+    st.sampled_from([("chunk", "usage", usage) for usage in (None, {"prompt_tokens": 1, "completion_tokens": 2})]),
+)
+TEXT_ALONE = st.builds(
+    lambda name, text: {"choices": [{"index": 0, "delta": {name: text}}]},
+    st.sampled_from(TEXTS), st.sampled_from(["", "a"]),
+)  # fmt: skip
+REPEATS = st.builds(
+    _repeated, TEXT_ALONE | TEXT_ALONE | CHUNK, st.lists(st.tuples(CHANGE, st.integers(1, 4)), min_size=1, max_size=8)
+)
+"""Streams as most servers send them: each chunk has the fields of the one before, and one of them changes."""
 ANYTHING = st.lists(
     CHUNK | PLAIN | st.dictionaries(st.sampled_from(["id", "choices", "usage", "error", "object"]), PLAIN), max_size=5
 )

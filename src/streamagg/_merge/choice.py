@@ -34,9 +34,6 @@ def _repeated(role: str | None, content: str | None) -> ChatCompletionChunkDelta
     return ChatCompletionChunkDelta(role=role, content=content)
 
 
-_APART = ("delta", "message", "logprobs", "finish_reason", "text")
-
-
 def is_usual(delta: ChatCompletionChunkDelta) -> bool:
     """Whether a delta has a role, texts, tool calls and a token alone: nineteen of twenty deltas."""
     role, content, calls, token_id = delta.role, delta.content, delta.tool_calls, delta.token_id
@@ -120,8 +117,8 @@ class ChoiceState:
             if template == ChatCompletionChunkChoice(index=template.index, delta=template.delta):
                 self._is_repeatable, self._numbers = True, NO_NUMBERS
             else:
-                self._is_repeatable = OF_CHOICE.is_idempotent(choice, but=_APART)
-                self._numbers = OF_CHOICE.numbers_in(choice)
+                self._is_repeatable = OF_CHOICE.is_idempotent(template, but=("delta",))
+                self._numbers = OF_CHOICE.numbers_in(template)
             self.alone = [template] if self._is_repeatable and self._numbers is NO_NUMBERS else None
         if delta is not None:
             template.delta = _repeated(delta.role, "" if delta.content == "" else None)
@@ -135,11 +132,18 @@ class ChoiceState:
         return grown if choice.text is None else grown + append(self.fields, "text", choice.text)
 
     def add_delta(self, delta: ChatCompletionChunkDelta, note: Note, *, is_usual: bool) -> int:
-        """Merge a delta. Returns the growth in size. `is_usual`: it has a role, texts and tool calls alone."""
+        """Merge a delta. Returns the growth in size. `is_usual`: it has no more than `is_usual` allows."""
         content, reasoning_content = delta.content, delta.reasoning_content
         reasoning, refusal, role, calls = delta.reasoning, delta.refusal, delta.role, delta.tool_calls
+        token_id = delta.token_id
         if not self.has_spoken and (
-            content or reasoning_content or reasoning or refusal or calls or (not is_usual and _speaks(delta))
+            content
+            or reasoning_content
+            or reasoning
+            or refusal
+            or calls
+            or token_id is not None
+            or (not is_usual and _speaks(delta))
         ):
             self.has_spoken = True
             self.message = None
@@ -169,8 +173,8 @@ class ChoiceState:
                 self.calls = ToolCalls(self._continued)
             for fragment in calls:
                 grown += self.calls.add(fragment, note)
-        if delta.token_id is not None:
-            grown += replace(fields, "token_id", delta.token_id)
+        if token_id is not None:
+            grown += replace(fields, "token_id", token_id)
         return grown if is_usual else grown + self._add_rest(delta, note)
 
     def _add_rest(self, delta: ChatCompletionChunkDelta, note: Note) -> int:

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import event, given
+from hypothesis import given
 from hypothesis import strategies as st
 
 from streamagg import ChatCompletionChunk, Limits, StreamAggError
@@ -44,7 +44,6 @@ def steps(chunks: list[Any], *, forgets: bool, strict: bool, limits: Limits) -> 
             plain = None if response is None else response.to_json()
             seen.append((plain, pipeline.merger.size, dict(pipeline.repairs)))
     except StreamAggError as error:
-        event(type(error).__name__)
         seen.append(str(error))
     return seen
 
@@ -79,7 +78,7 @@ TEXT = {"content": "a"}
         changing(TEXT, TEXT, TEXT, token_ids=[[n] for n in range(5)]),
         changing(TEXT, TEXT, TEXT, stop_reason=["a", "a", "a", "b", "a"]),
         changing(TEXT, TEXT, TEXT, stop_reason=[1, 1, 1, True, 1.0]),
-        changing(TEXT, TEXT, TEXT, seed=[[1], [1], [1], [True], [1.0]]),
+        changing(TEXT, TEXT, TEXT, vendor=[[1], [1], [1], [True], [1.0]]),
         changing(*({"tool_calls": [{"index": n, "function": {"arguments": "{"}}]} for n in range(4))),
     ],
 )

@@ -76,6 +76,7 @@ TEXT = {"content": "a"}
         changing(TEXT, {"role": "tool", **TEXT}, {"role": "tool", **TEXT}, {"role": "assistant", **TEXT}),
         changing(TEXT, {"content": [{"type": "text", "text": "p"}]}, TEXT, TEXT),
         changing(TEXT, TEXT, TEXT, token_ids=[[n] for n in range(5)]),
+        changing(TEXT, TEXT, TEXT, usage=[{"completion_tokens": 1}] * 5),
         changing(TEXT, TEXT, TEXT, stop_reason=["a", "a", "a", "b", "a"]),
         changing(TEXT, TEXT, TEXT, stop_reason=[1, 1, 1, True, 1.0]),
         changing(TEXT, TEXT, TEXT, vendor=[[1], [1], [1], [True], [1.0]]),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from msgspec.structs import astuple
+
 from .struct import WireStruct
 
 OF_A_KEY = 4
@@ -22,10 +24,9 @@ def size_of(value: Any) -> int:
     if kind is int:
         return 1 + (int(value).bit_length() >> 4)
     if isinstance(value, dict):
-        return sum(len(name) + OF_A_KEY + size_of(item) for name, item in value.items()) + 1
+        return sum([len(name) + OF_A_KEY + size_of(item) for name, item in value.items()]) + 1
     if kind is list:
         return sum(map(size_of, value)) + len(value) + 1
     if isinstance(value, WireStruct):
-        fields = (getattr(value, name) for name in value.__struct_fields__)
-        return sum(size_of(item) for item in fields if item is not None)
+        return sum([size_of(item) for item in astuple(value) if item is not None])
     return 1

@@ -29,7 +29,7 @@ UsageMode = Literal["auto", "sum", "last"]
 class UsageMerge:
     """The usage of one stream. `value()` is None before the first report."""
 
-    __slots__ = ("_before", "_current", "_had_prompt", "_held", "_mode")
+    __slots__ = ("_before", "_current", "_had_prompt", "_held", "_mode", "_size")
 
     def __init__(self, mode: UsageMode = "auto") -> None:
         if mode not in ("auto", "sum", "last"):
@@ -41,6 +41,7 @@ class UsageMerge:
         # The last report, if it is the only one or restates all of those before it. Most streams have one report,
         # others a running total on each chunk: held as it is, it saves 20 us of merging.
         self._held: CompletionUsage | None = None
+        self._size = 0  # of the report that is held
 
     def add(self, report: CompletionUsage, *, alone: bool) -> int:
         """Merge a report. `alone`: its chunk has no choices. Returns the growth in size.
@@ -52,15 +53,16 @@ class UsageMerge:
             if not self._current:
                 if report == _NO_REPORT:
                     return 0
-                self._held = report
-                return _size_of(report)
+                self._held, self._size = report, _size_of(report)
+                return self._size
         # vLLM's running totals and xAI's name the same three counters on each chunk.
         elif self._mode != "sum" and _is_running_total(report) and _is_running_total(held):
             self._held = report
             return 0
         elif self._mode != "sum" and held.prompt_tokens and report.prompt_tokens and _restates(report, held):
+            before, self._size = self._size, _size_of(report)
             self._held = report
-            return _size_of(report) - _size_of(held)
+            return self._size - before
         self._settle()
         plain = _whole_numbers(report.to_dict())
         if not plain:

@@ -9,4 +9,4 @@ from streamagg._fastpath import fastpath
 
 def make_early(patch: pytest.MonkeyPatch) -> None:
     """Make a template after two events that are alike."""
-    patch.setattr(fastpath, "_FEW", 2)
+    patch.setattr(fastpath, "_SHORTEST_STREAK", 2)

@@ -17,7 +17,7 @@ from .._types.chunk import ChatCompletionChunk
 from .placeholders import Decode, Writer, decode_string
 from .template import Template, template_of
 
-_FEW = 16
+_SHORTEST_STREAK = 16
 """Events in a row before a template is made, at 20 to 50 us. A median stream has 12 chunks: with 8, short streams pay
 for templates that they never use; with 32, streams of 100 chunks lose a sixth of the gain."""
 _MOST_PATIENCE = 512
@@ -40,7 +40,7 @@ class FastPath:
         self._writer = writer
         self._decode = decode
         self._most = most
-        self._wait = _FEW
+        self._wait = _SHORTEST_STREAK
         self._streak = 0
         self._taken_before = 0
         self._before = b""
@@ -173,7 +173,7 @@ class FastPath:
     def _drop(self) -> None:
         """Drop the template, which no longer fits. If templates take few events, the next one is made later."""
         is_worth = self.taken - self._taken_before >= _WORTH
-        self._wait = _FEW if is_worth else min(2 * self._wait, _MOST_PATIENCE)
+        self._wait = _SHORTEST_STREAK if is_worth else min(2 * self._wait, _MOST_PATIENCE)
         self.template = None
         self._streak = 0
 

@@ -43,7 +43,7 @@ class IndexedList(Growing):
             self.items.append(without_padding(item))
             return size_of(item) + 1
         held = self._at.setdefault(index, [])
-        found = _continued(held, item)
+        found = _find_continued(held, item)
         if found is None:
             found = {}
             self.items.append(found)
@@ -65,7 +65,7 @@ class IndexedList(Growing):
                 before = self._at.get(index, [])
                 counts[index] = len(before)
                 held[index] = [_labels(one) for one in before[-_OPEN:]]
-            found = _continued(held[index], item)
+            found = _find_continued(held[index], item)
             if found is None:
                 held[index].append(found := {})
                 counts[index] += 1
@@ -76,7 +76,7 @@ class IndexedList(Growing):
         return [current(item) for item in self.items]
 
 
-def _continued(items: list[dict[str, Any]], item: dict[str, Any]) -> dict[str, Any] | None:
+def _find_continued(items: list[dict[str, Any]], item: dict[str, Any]) -> dict[str, Any] | None:
     """Which of the items of its index this one continues."""
     kind, name = _label(item, "type"), _label(item, "id")
     held: dict[str, Any]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from streamagg import ChatCompletionChunk, Limits, StreamAggError
 from streamagg._accumulator.pipeline import Pipeline
+from streamagg._merge.choice import _REPEATED
 from streamagg._merge.merger import Merger
 from tests.support import reference
 from tests.support.helpers import chunk, outcome, sse
@@ -111,11 +113,43 @@ def test_ids_that_change_are_counted_each_time() -> None:
 
 
 @pytest.mark.parametrize("changed", [1.0, True])
-def test_a_number_of_another_type_is_another_value(changed: Any) -> None:
-    chunks = [chunk({"content": "x"}, vendor=vendor) for vendor in (1, 1, 1, changed)]
+@pytest.mark.parametrize("kind", [lambda number: number, lambda number: [number], lambda number: [{"a": [number]}]])
+@pytest.mark.parametrize("times", [1, 3])
+def test_a_number_of_another_type_is_another_value(changed: Any, kind: Any, times: int) -> None:
+    chunks = [chunk({"content": "x"}, vendor=kind(number)) for number in (*[1] * times, changed)]
     response, _, _ = outcome(chunks, add=True)
     assert response is not None
-    assert json.dumps(response["vendor"]) == json.dumps(changed)
+    assert json.dumps(response["vendor"]) == json.dumps(kind(changed))
+
+
+def test_a_value_that_comes_back_is_the_last_one() -> None:
+    """The fast path may have merged those in between."""
+    chunks = [chunk({"content": "x"}, vendor=n) for n in range(30)]
+    chunks.append(chunk({"reasoning": "x"}, vendor=15))
+    response, _, _ = outcome([sse(item, done=False) for item in chunks])
+    assert response is not None
+    assert response["vendor"] == 15
+
+
+def test_padding_in_a_list_adds_nothing() -> None:
+    pipeline = Pipeline(usage="auto", strict=False, limits=Limits())
+    sizes = []
+    for n in range(6):
+        items = [{"a": 1, "obfuscation": "p" * 100}]
+        pipeline.feed(sse(chunk({"content": "x", "images": items}, vendor=n % 2, items=items), done=False))
+        sizes.append(pipeline.merger.size)
+    grown = [after - before for before, after in pairwise(sizes)]
+    assert len(set(grown)) == 1
+    assert grown[0] < 20
+
+
+def test_a_role_of_any_length_is_not_kept() -> None:
+    role = "r" * 100_000
+    for _ in range(3):
+        pipeline = Pipeline(usage="auto", strict=False, limits=Limits())
+        for _ in range(4):
+            pipeline.feed(sse(chunk({"content": "x", "role": role}), done=False))
+    assert {name for name, _ in _REPEATED} == {None, "assistant"}
 
 
 @pytest.mark.parametrize("name", ["content", "reasoning"])

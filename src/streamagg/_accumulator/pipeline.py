@@ -231,12 +231,14 @@ class Pipeline:
             self._count_reading_repairs()
         if self.observer is not None:
             self.observer.chunk_merged(chunk)
-        if self.deliver is not None:
-            self.deliver(self._independent(chunk, data))
+        errors: list[Any] = []
         if may_have_error:
             self._is_answer = chunk.object == "chat.completion" and is_answer(chunk)
-            if errors := errors_in(chunk):
-                raise ProviderError(errors[0])
+            errors = copied(errors_in(chunk))  # before the receiver of the chunk may change them
+        if self.deliver is not None:
+            self.deliver(self._independent(chunk, data))
+        if errors:
+            raise ProviderError(errors[0])
 
     def _independent(self, chunk: ChatCompletionChunk, data: bytes) -> ChatCompletionChunk:
         """The chunk to hand out, which shares nothing with the response. The merger took over its usage and

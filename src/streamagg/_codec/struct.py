@@ -107,12 +107,10 @@ def _with_pairs_joined(value: Any) -> Any:
         return value if value.isascii() else value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
     if isinstance(value, list):
         return [_with_pairs_joined(item) for item in value]
+    if value is NO_EXTRA:
+        return value
     if isinstance(value, dict):
-        return (
-            type(value)((_with_pairs_joined(name), _with_pairs_joined(item)) for name, item in value.items())
-            if value
-            else value
-        )
+        return type(value)((_with_pairs_joined(name), _with_pairs_joined(item)) for name, item in value.items())
     if isinstance(value, Struct):
         return type(value)(**{name: _with_pairs_joined(getattr(value, name)) for name in value.__struct_fields__})
     return value

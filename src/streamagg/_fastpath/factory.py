@@ -36,6 +36,9 @@ def factory_of(chunk: ChatCompletionChunk, placeholders: Sequence[Placeholder]) 
         new: ChatCompletionChunk = copy()
         choice = copy_choice()
         choice.delta = owner = copy_delta()
+        for part in (choice, owner):
+            if part.extra:
+                part.extra = Extra(part.extra)
         new.choices = [choice]
         if call is not None:
             owner.tool_calls = [new_call := call.__copy__()]

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from operator import attrgetter
 
 import msgspec
 from msgspec import Struct
@@ -28,20 +28,24 @@ from .values import replace, without_padding
 _EMPTY = ChatCompletionChunkDelta()
 
 
-@lru_cache(maxsize=8)
-def _repeated(role: str | None, content: str | None) -> ChatCompletionChunkDelta:
-    """A delta of what some servers repeat beside each text: the role, and an empty content. Nobody changes it."""
-    return ChatCompletionChunkDelta(role=role, content=content)
+_REPEATED = {
+    (role, content): ChatCompletionChunkDelta(role=role, content=content)
+    for role in (None, "assistant")
+    for content in (None, "")
+}
+"""The deltas of what some servers repeat beside each text: the role, and an empty content. Nobody changes them."""
+_CONTAINERS = attrgetter("content_filter_results", "token_ids", "error", "extra")
+_NO_CONTAINERS = (None, None, None, NO_EXTRA)
 
 
 def is_usual(delta: ChatCompletionChunkDelta) -> bool:
-    """Whether a delta has a role, texts, tool calls and a token alone: nineteen of twenty deltas."""
-    role, content, calls, token_id = delta.role, delta.content, delta.tool_calls, delta.token_id
+    """Whether a delta has a role, texts and tool calls alone: nineteen of twenty deltas."""
+    role, content, calls = delta.role, delta.content, delta.tool_calls
     reasoning_content, reasoning, refusal = delta.reasoning_content, delta.reasoning, delta.refusal
-    delta.role = delta.content = delta.tool_calls = delta.token_id = None
+    delta.role = delta.content = delta.tool_calls = None
     delta.reasoning_content = delta.reasoning = delta.refusal = None
     is_empty = delta == _EMPTY
-    delta.role, delta.content, delta.tool_calls, delta.token_id = role, content, calls, token_id
+    delta.role, delta.content, delta.tool_calls = role, content, calls
     delta.reasoning_content, delta.reasoning, delta.refusal = reasoning_content, reasoning, refusal
     # A list of parts may nest, and is no usual text.
     return is_empty and type(content) is not list
@@ -87,9 +91,11 @@ class ChoiceState:
             grown += self.add_logprobs(choice.logprobs)
         if self.repeats(choice):
             return grown + self.add_changing(choice)
-        self._last = template = shallow_copy(choice)
+        template = shallow_copy(choice)
         template.delta = _EMPTY
         template.message = template.logprobs = template.finish_reason = template.text = None
+        # The chunk is handed out, and its receiver may change the lists and objects in it.
+        self._last = template if _CONTAINERS(template) == _NO_CONTAINERS else copied(template)
         self._is_repeatable = self.alone = None
         return grown + OF_CHOICE.merge(self.fields, choice)
 
@@ -121,7 +127,7 @@ class ChoiceState:
                 self._numbers = OF_CHOICE.numbers_in(template)
             self.alone = [template] if self._is_repeatable and self._numbers is NO_NUMBERS else None
         if delta is not None:
-            template.delta = _repeated(delta.role, "" if delta.content == "" else None)
+            template.delta = _REPEATED.get((delta.role, "" if delta.content == "" else None), _EMPTY)
         numbers = self._numbers
         return self._is_repeatable and numbers is not None and (numbers is NO_NUMBERS or numbers.are_in(choice))
 
@@ -132,18 +138,11 @@ class ChoiceState:
         return grown if choice.text is None else grown + append(self.fields, "text", choice.text)
 
     def add_delta(self, delta: ChatCompletionChunkDelta, note: Note, *, is_usual: bool) -> int:
-        """Merge a delta. Returns the growth in size. `is_usual`: it has no more than `is_usual` allows."""
+        """Merge a delta. Returns the growth in size. `is_usual`: it has a role, texts and tool calls alone."""
         content, reasoning_content = delta.content, delta.reasoning_content
         reasoning, refusal, role, calls = delta.reasoning, delta.refusal, delta.role, delta.tool_calls
-        token_id = delta.token_id
         if not self.has_spoken and (
-            content
-            or reasoning_content
-            or reasoning
-            or refusal
-            or calls
-            or token_id is not None
-            or (not is_usual and _speaks(delta))
+            content or reasoning_content or reasoning or refusal or calls or (not is_usual and _speaks(delta))
         ):
             self.has_spoken = True
             self.message = None
@@ -173,8 +172,6 @@ class ChoiceState:
                 self.calls = ToolCalls(self._continued)
             for fragment in calls:
                 grown += self.calls.add(fragment, note)
-        if token_id is not None:
-            grown += replace(fields, "token_id", token_id)
         return grown if is_usual else grown + self._add_rest(delta, note)
 
     def _add_rest(self, delta: ChatCompletionChunkDelta, note: Note) -> int:

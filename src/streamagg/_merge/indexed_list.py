@@ -40,8 +40,8 @@ class IndexedList(Growing):
                 return _merge_item(newest, item)
         index = index_of(item)
         if index is None:
-            self.items.append(without_padding(item))
-            return size_of(item) + 1
+            self.items.append(new := without_padding(item))
+            return size_of(new) + 1
         held = self._at.setdefault(index, [])
         found = _find_continued(held, item)
         if found is None:

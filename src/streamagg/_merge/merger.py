@@ -14,7 +14,7 @@ from sys import intern
 from typing import Any, Protocol
 
 from .._codec.lenient import Note, ignore, to_struct
-from .._codec.struct import shallow_copy
+from .._codec.struct import copied, shallow_copy
 from .._errors import LimitError
 from .._limits import Limits
 from .._types.chunk import (
@@ -199,12 +199,16 @@ class Merger:
             if value := getattr(chunk, name):
                 setattr(chunk, name, intern(value))
         self.size += OF_CHUNK.merge(self.fields, chunk)
-        self._head = self._numbers = None
+        self._head = None
         # A head that reports usage or an error counts each time that it arrives.
         if chunk.x_groq is None and chunk.error is None:
-            self._head = head = shallow_copy(chunk)
+            head = shallow_copy(chunk)
             head.choices = head.usage = head.p = None
             head.id = self.fields.get("id")
+            # The chunk is handed out, and its receiver may change the lists and objects in it.
+            is_usual = _LAST_VALUES(head) == _NO_VALUES and not head.extra
+            self._head = head if is_usual else copied(head)
+            self._numbers = NO_NUMBERS if is_usual else None
 
     def _is_like_head(self, chunk: ChatCompletionChunk) -> bool:
         """Whether a chunk equals the head, apart from its choices, usage and padding, and from an id that does not
@@ -231,11 +235,9 @@ class Merger:
 
     def _has_numbers_of_head(self, chunk: ChatCompletionChunk) -> bool:
         """Whether a chunk that is equal to the head has the same numbers."""
-        numbers = self._numbers
-        if numbers is None and self._head is not None:
-            is_usual = _LAST_VALUES(self._head) == _NO_VALUES and not self._head.extra
-            numbers = self._numbers = NO_NUMBERS if is_usual else OF_CHUNK.numbers_in(self._head)
-        return numbers is not None and numbers.are_in(chunk)
+        if self._numbers is None and self._head is not None:
+            self._numbers = OF_CHUNK.numbers_in(self._head)
+        return self._numbers is not None and self._numbers.are_in(chunk)
 
     def repeats(self, chunk: ChatCompletionChunk, field: str) -> bool:
         """Whether merging the chunk again needs no repair, and changes no more than the text of this name and the
@@ -280,6 +282,7 @@ class Merger:
 
     def set_field(self, name: str, value: Any) -> None:
         """Merge a field of a chunk that no type knows, or that the table does not name."""
+        self._head = None  # it has the value before
         self.size += other(self.fields, name, value)
 
     def add_logprobs(self, choice: int, logprobs: ChatCompletionLogProbs) -> None:
@@ -340,7 +343,7 @@ def _usage_of(chunk: ChatCompletionChunk) -> CompletionUsage | None:
     if chunk.usage is not None and chunk.usage != _NO_USAGE:
         return chunk.usage
     if isinstance(chunk.x_groq, dict) and isinstance(report := chunk.x_groq.get("usage"), dict):
-        return to_struct(CompletionUsage, report, ignore)
+        return to_struct(CompletionUsage, copied(report), ignore)
     return None
 
 

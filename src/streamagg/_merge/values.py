@@ -46,13 +46,13 @@ def replace(fields: dict[str, Any], name: str, value: Any) -> int:
     if before is None and kind is str:
         fields[name] = value
         return len(name) + OF_A_KEY + 2 + len(value)
-    # The types count: 1 == True, but they are different values.
-    if type(before) is kind and before == value:
+    # Of two equal numbers, lists or objects the last one counts: 1, 1.0 and True are equal, and so are 0.0 and -0.0.
+    if kind in (str, int) and type(before) is kind and before == value:
         return 0
-    fields[name] = value if kind in _SCALARS else without_padding(value)
+    fields[name] = new = value if kind in _SCALARS else without_padding(value)
     if before is None:
-        return len(name) + OF_A_KEY + size_of(value)
-    return size_of(value) - size_of(before if type(before) in _SCALARS else current(before))
+        return len(name) + OF_A_KEY + size_of(new)
+    return size_of(new) - size_of(before if type(before) in _SCALARS else current(before))
 
 
 def growth_to_empty(fields: dict[str, Any], name: str, empty: Any) -> int:

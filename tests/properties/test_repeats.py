@@ -122,13 +122,14 @@ def test_a_number_of_another_type_is_another_value(changed: Any, kind: Any, time
     assert json.dumps(response["vendor"]) == json.dumps(kind(changed))
 
 
-def test_a_value_that_comes_back_is_the_last_one() -> None:
+@pytest.mark.parametrize("value", range(6))
+def test_a_value_that_comes_back_is_the_last_one(value: int) -> None:
     """The fast path may have merged those in between."""
     chunks = [chunk({"content": "x"}, vendor=n) for n in range(30)]
-    chunks.append(chunk({"reasoning": "x"}, vendor=15))
+    chunks.append(chunk({"reasoning": "x"}, vendor=value))
     response, _, _ = outcome([sse(item, done=False) for item in chunks])
     assert response is not None
-    assert response["vendor"] == 15
+    assert response["vendor"] == value
 
 
 def test_padding_in_a_list_adds_nothing() -> None:

@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar, NoReturn, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct
-from msgspec.structs import asdict
+from msgspec.structs import asdict, astuple
 
 T = TypeVar("T")
 
@@ -80,6 +80,13 @@ def shallow_copy(value: T) -> T:
     """A struct with the same values."""
     copy: T = value.__copy__()  # type: ignore[attr-defined]  # msgspec's own, which its types do not name
     return copy
+
+
+def detach(value: Struct) -> None:
+    """Give a struct new lists and objects in the place of those that it shares with another one. Structs in it stay."""
+    for name, item in zip(value.__struct_fields__, astuple(value), strict=True):
+        if isinstance(item, (dict, list)):
+            setattr(value, name, copied(item))
 
 
 def copied(value: Any) -> Any:

@@ -14,7 +14,7 @@ from msgspec.structs import astuple
 
 from .._codec.lenient import Note
 from .._codec.size import size_of
-from .._codec.struct import NO_EXTRA, Extra, copied, shallow_copy, to_plain
+from .._codec.struct import NO_EXTRA, Extra, copied, detach, shallow_copy, to_plain
 from .._types.chunk import ChatCompletionChunkChoice, ChatCompletionChunkDelta
 from .._types.completion import ChatCompletionChoice, ChatCompletionLogProbs
 from .._types.message import ChatCompletionAudio, ChatCompletionMessage
@@ -91,11 +91,12 @@ class ChoiceState:
             grown += self.add_logprobs(choice.logprobs)
         if self.repeats(choice):
             return grown + self.add_changing(choice)
-        template = shallow_copy(choice)
+        self._last = template = shallow_copy(choice)
         template.delta = _EMPTY
         template.message = template.logprobs = template.finish_reason = template.text = None
         # The chunk is handed out, and its receiver may change the lists and objects in it.
-        self._last = template if _CONTAINERS(template) == _NO_CONTAINERS else copied(template)
+        if _CONTAINERS(template) != _NO_CONTAINERS:
+            detach(template)
         self._is_repeatable = self.alone = None
         return grown + OF_CHOICE.merge(self.fields, choice)
 

@@ -14,7 +14,7 @@ from sys import intern
 from typing import Any, Protocol
 
 from .._codec.lenient import Note, ignore, to_struct
-from .._codec.struct import copied, shallow_copy
+from .._codec.struct import copied, detach, shallow_copy
 from .._errors import LimitError
 from .._limits import Limits
 from .._types.chunk import (
@@ -202,13 +202,14 @@ class Merger:
         self._head = None
         # A head that reports usage or an error counts each time that it arrives.
         if chunk.x_groq is None and chunk.error is None:
-            head = shallow_copy(chunk)
+            self._head = head = shallow_copy(chunk)
             head.choices = head.usage = head.p = None
             head.id = self.fields.get("id")
-            # The chunk is handed out, and its receiver may change the lists and objects in it.
-            is_usual = _LAST_VALUES(head) == _NO_VALUES and not head.extra
-            self._head = head if is_usual else copied(head)
-            self._numbers = NO_NUMBERS if is_usual else None
+            self._numbers = NO_NUMBERS
+            if _LAST_VALUES(head) != _NO_VALUES or head.extra:
+                # The chunk is handed out, and its receiver may change the lists and objects in it.
+                detach(head)
+                self._numbers = None
 
     def _is_like_head(self, chunk: ChatCompletionChunk) -> bool:
         """Whether a chunk equals the head, apart from its choices, usage and padding, and from an id that does not

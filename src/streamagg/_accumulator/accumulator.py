@@ -150,7 +150,7 @@ class Accumulator:
 
     @deliver.setter
     def deliver(self, deliver: Callable[[ChatCompletionChunk], None] | None) -> None:
-        self._pipeline.deliver = deliver
+        self._pipeline.hand_out(deliver)
 
     @property
     def origin(self) -> Callable[[], str]:

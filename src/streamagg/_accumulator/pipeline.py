@@ -115,6 +115,11 @@ class Pipeline:
             return IncompleteStreamError(no_chunk(self._first_skipped, self.events, self.origin()))
         return IncompleteStreamError(too_early(self.is_cut, self.events, self.merger.missing()))
 
+    def hand_out(self, deliver: Deliver | None) -> None:
+        """Call a function with each chunk from now on. Call it before any input."""
+        self.deliver = deliver
+        self.merger.is_shared = deliver is not None
+
     def observe(self, observer: Observer | None) -> None:
         """Tell an observer of what is merged from now on. Call it before any input."""
         self.observer = self.merger.observer = observer

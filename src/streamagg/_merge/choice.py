@@ -79,8 +79,8 @@ class ChoiceState:
         self.has_spoken = False
         """Whether a delta has brought a non-empty value other than the role. From then on messages do not count."""
 
-    def add(self, choice: ChatCompletionChunkChoice, note: Note) -> int:
-        """Merge a chunk's choice. Returns the growth in size."""
+    def add(self, choice: ChatCompletionChunkChoice, note: Note, *, is_shared: bool = False) -> int:
+        """Merge a chunk's choice. Returns the growth in size. `is_shared`: others may change it afterwards."""
         grown = 0
         if (delta := choice.delta) is not None:
             grown += self.add_delta(delta, note, is_usual=is_usual(delta))
@@ -94,8 +94,7 @@ class ChoiceState:
         self._last = template = shallow_copy(choice)
         template.delta = _EMPTY
         template.message = template.logprobs = template.finish_reason = template.text = None
-        # The chunk is handed out, and its receiver may change the lists and objects in it.
-        if _CONTAINERS(template) != _NO_CONTAINERS:
+        if is_shared and _CONTAINERS(template) != _NO_CONTAINERS:
             detach(template)
         self._is_repeatable = self.alone = None
         return grown + OF_CHOICE.merge(self.fields, choice)

@@ -61,7 +61,7 @@ class Merger:
 
     __slots__ = (
         *("_check_depth", "_entries", "_head", "_limits", "_note", "_numbers", "_strict"),
-        *("choices", "continued", "fields", "has_begun", "observer", "size", "usage"),
+        *("choices", "continued", "fields", "has_begun", "is_shared", "observer", "size", "usage"),
     )
 
     def __init__(
@@ -73,6 +73,8 @@ class Merger:
         self.size = 0
         self.has_begun = False
         """Whether there was a chunk."""
+        self.is_shared = False
+        """Whether the chunks are handed out: their receiver may change the lists and objects in them."""
         self.observer: FragmentObserver | None = None
         self.continued: list[ToolCallState] | None = None
         """The tool calls that fragments continued, in order, while an observer listens. It clears the list."""
@@ -184,7 +186,7 @@ class Merger:
             if state is None:
                 state = self.choices[index] = ChoiceState(self.continued)
                 self.size += 1
-            self.size += state.add(choice, self._note)
+            self.size += state.add(choice, self._note, is_shared=self.is_shared)
             if choice.usage is not None:
                 self.size += self.usage.add(choice.usage, alone=False)
         if (report := _usage_of(chunk)) is not None:
@@ -207,9 +209,9 @@ class Merger:
             head.id = self.fields.get("id")
             self._numbers = NO_NUMBERS
             if _LAST_VALUES(head) != _NO_VALUES or head.extra:
-                # The chunk is handed out, and its receiver may change the lists and objects in it.
-                detach(head)
                 self._numbers = None
+                if self.is_shared:
+                    detach(head)
 
     def _is_like_head(self, chunk: ChatCompletionChunk) -> bool:
         """Whether a chunk equals the head, apart from its choices, usage and padding, and from an id that does not

@@ -46,8 +46,8 @@ def replace(fields: dict[str, Any], name: str, value: Any) -> int:
     if before is None and kind is str:
         fields[name] = value
         return len(name) + OF_A_KEY + 2 + len(value)
-    # Of two equal numbers, lists or objects the last one counts: 1, 1.0 and True are equal, and so are 0.0 and -0.0.
-    if kind in (str, int) and type(before) is kind and before == value:
+    # Equal numbers may be different values, in a list too: 1, 1.0 and True, or 0.0 and -0.0.
+    if type(before) is kind and before == value and (kind is str or kind is int or repr(before) == repr(value)):
         return 0
     fields[name] = new = value if kind in _SCALARS else without_padding(value)
     if before is None:

@@ -30,7 +30,7 @@ def with_a_template() -> tuple[Pipeline, Template]:
 def test_fields_that_no_type_knows_are_handed_out() -> None:
     pipeline = new_pipeline()
     handed_out: list[ChatCompletionChunk] = []
-    pipeline.deliver = handed_out.append
+    pipeline.hand_out(handed_out.append)
     for n in range(60):
         pipeline.feed(sse(chunk({"content": f"w{n}"}, token_rank=n, same="x"), done=False))
     assert pipeline.fast is not None

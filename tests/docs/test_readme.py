@@ -120,7 +120,7 @@ async def test_examples_with_clients() -> None:
             assert response.usage.total_tokens == 139
         exec(next(code for code in PYTHON if "async def ask_all(" in code), names)
         assert (await names["ask_all"](client, [request] * 3)).total_tokens == 3 * 139
-    assert [item.get("stream_options") for item in asked] == [{"include_usage": True}] * 2 + [None] * 3
+    assert [item.get("stream_options") for item in asked] == [{"include_usage": True}] * 5
 
 
 def test_there_is_code_to_run() -> None:

@@ -5,12 +5,13 @@
 3. Whole events: it takes an event or leaves it. It never raises because of an event's content.
 4. Optional: `take` may always return 0. Without this folder the same events take the general path.
 
-It pays on long streams: an event of text takes 0.6 us, half of that in large reads, and 2 us on the general path. The
+It pays on long streams: an event of text takes 0.8 us, half of that in large reads, and 2.6 us on the general path. The
 benchmarks' table "general path" has the figure of each shape.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 from .._types.chunk import ChatCompletionChunk
@@ -22,6 +23,8 @@ _SHORTEST_STREAK = 16
 for templates that they never use; with 32, streams of 100 chunks lose a sixth of the gain."""
 _MOST_PATIENCE = 512
 """Events at most that are let pass before another try, where templates never fit."""
+_after_comments = re.compile(rb"(?::[^\n]*\n|\n)*").match
+"""Finds the comments and blank lines at a position. Atoma's keep-alives: ten between two events."""
 _WORTH = 16
 """Events that a template must have taken to have been worth making."""
 
@@ -73,7 +76,7 @@ class FastPath:
         while True:
             # A server keeps the connection alive by comments between its events.
             if data.startswith((b":", b"\n"), position):
-                position = _after_comments(data, position)
+                position = _after_comments(data, position).end()  # type: ignore[union-attr]  # it always matches
             end = data.find(b"\n\n", position) + 2
             if end < position + template.shortest:
                 return position
@@ -176,13 +179,3 @@ class FastPath:
         self._wait = _SHORTEST_STREAK if is_worth else min(2 * self._wait, _MOST_PATIENCE)
         self.template = None
         self._streak = 0
-
-
-def _after_comments(data: bytes, position: int) -> int:
-    """The position after the comments and blank lines that stand at a position between two events."""
-    while data.startswith((b":", b"\n"), position):
-        end = data.find(b"\n", position) + 1
-        if not end:
-            break
-        position = end
-    return position

@@ -46,8 +46,12 @@ def replace(fields: dict[str, Any], name: str, value: Any) -> int:
     if before is None and kind is str:
         fields[name] = value
         return len(name) + OF_A_KEY + 2 + len(value)
+    # A field that changes with each chunk, such as Atoma's signature.
+    if kind is str and type(before) is str:
+        fields[name] = value
+        return len(value) - len(before)
     # Equal numbers may be different values, in a list too: 1, 1.0 and True, or 0.0 and -0.0.
-    if type(before) is kind and before == value and (kind is str or kind is int or repr(before) == repr(value)):
+    if type(before) is kind and before == value and (kind is int or repr(before) == repr(value)):
         return 0
     fields[name] = new = value if kind in _SCALARS else without_padding(value)
     if before is None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from .._codec.struct import Extra
 from .._types.chunk import ChatCompletionChunk
-from .placeholders import ChoiceIndex, LastValue, LogProbs, Placeholder, Text
+from .placeholders import ChoiceIndex, LastValue, Placeholder, Text
 
 Factory = Callable[[Sequence[Any]], ChatCompletionChunk]
 """Takes the values of the placeholders, in order. Returns a chunk that shares nothing with any other."""
@@ -25,9 +25,8 @@ def factory_of(chunk: ChatCompletionChunk, placeholders: Sequence[Placeholder]) 
     of_text = next(place for place, each in enumerate(placeholders) if type(each) is Text)
     text_name = placeholders[of_text].name
     of_index = next((place for place, each in enumerate(placeholders) if type(each) is ChoiceIndex), None)
-    of_logprobs = next((place for place, each in enumerate(placeholders) if type(each) is LogProbs), None)
     unknown = [place for place, each in enumerate(placeholders) if type(each) is LastValue and each.name in chunk.extra]
-    own = [place for place, each in enumerate(placeholders) if place not in (of_text, of_index, of_logprobs, *unknown)]
+    own = [place for place, each in enumerate(placeholders) if place not in (of_text, of_index, *unknown)]
     names = [each.name for each in placeholders]
     # `__copy__` is msgspec's own, which its types do not name.
     copy, copy_choice, copy_delta = chunk.__copy__, first.__copy__, first.delta.__copy__  # type: ignore[attr-defined]
@@ -46,8 +45,6 @@ def factory_of(chunk: ChatCompletionChunk, placeholders: Sequence[Placeholder]) 
         setattr(owner, text_name, values[of_text])
         if of_index is not None:
             choice.index = values[of_index]
-        if of_logprobs is not None:
-            choice.logprobs = values[of_logprobs]
         for place in own:
             setattr(new, names[place], values[place])
         if chunk.extra:
@@ -63,6 +60,6 @@ def _is_flat(chunk: ChatCompletionChunk) -> bool:
     """Whether a chunk holds no lists and objects but those around its text and in its placeholders."""
     outside = chunk.to_dict()
     choice = outside.pop("choices")[0]
-    delta, around = choice.pop("delta"), ("usage", "tool_calls", "logprobs")
+    delta, around = choice.pop("delta"), ("usage", "tool_calls")
     fields = [*outside.items(), *choice.items(), *delta.items()]
     return not any(isinstance(value, (dict, list)) for name, value in fields if name not in around)

@@ -18,7 +18,6 @@ import msgspec
 
 from .._merge.rules import ALPHABET
 from .._types.chunk import ChatCompletionChunk, ChatCompletionChunkChoice
-from .._types.completion import ChatCompletionLogProbs
 from .._types.usage import CompletionUsage
 
 Decode = Callable[[bytes], ChatCompletionChunk]
@@ -35,20 +34,6 @@ _decode_strings: Callable[[bytes], list[str]] = msgspec.json.Decoder(list[str]).
 _decode_integer: Callable[[bytes], int] = msgspec.json.Decoder(int).decode
 _decode_any: Callable[[bytes], Any] = msgspec.json.Decoder().decode
 _decode_usage: Callable[[bytes], CompletionUsage] = msgspec.json.Decoder(CompletionUsage).decode
-_decode_logprobs: Callable[[bytes], ChatCompletionLogProbs] = msgspec.json.Decoder(ChatCompletionLogProbs).decode
-
-
-class _Choice(msgspec.Struct):
-    logprobs: msgspec.Raw
-
-
-class _Chunk(msgspec.Struct):
-    """A chunk whose logprobs stay as they stand in its bytes."""
-
-    choices: list[_Choice]
-
-
-_decode_outer: Callable[[bytes], _Chunk] = msgspec.json.Decoder(_Chunk).decode
 
 
 class Writer(Protocol):
@@ -58,7 +43,7 @@ class Writer(Protocol):
     observer: Any
 
     def repeats(self, chunk: ChatCompletionChunk, field: str) -> bool:
-        """Whether merging the chunk again needs no repair and changes no more than a text, logprobs and the usage."""
+        """Whether merging the chunk again needs no repair and changes no more than a text and the usage."""
 
     def text_target(self, choice: int, field: str, call_index: int | None) -> Callable[[str], None] | None:
         """Appends to a text of a choice, or to the arguments of its newest call at an index; None without such a
@@ -66,9 +51,6 @@ class Writer(Protocol):
 
     def set_field(self, name: str, value: Any) -> None:
         """Merge a field of a chunk that the merge table does not name."""
-
-    def add_logprobs(self, choice: int, logprobs: ChatCompletionLogProbs) -> None:
-        """Merge the logprobs of a choice."""
 
     def add_usage(self, report: CompletionUsage) -> None:
         """Merge a report of usage."""
@@ -102,14 +84,10 @@ class Placeholder:
         """Read the value of one event, a string with its quotes."""
         return decode_string(raw)
 
-    def pattern_in(self, payload: bytes) -> bytes:
-        """The pattern of a value."""
-        return self.pattern
-
     def find(self, payload: bytes, decode: Decode) -> bool:
         """Find the place of the value in an event. Returns whether there is one."""
         raw = msgspec.json.encode(self.probe)
-        pattern = rb'"%b"\s*:\s*(%b)' % (re.escape(self.name.encode("utf-8", "replace")), self.pattern_in(payload))
+        pattern = rb'"%b"\s*:\s*(%b)' % (re.escape(self.name.encode("utf-8", "replace")), self.pattern)
         for match in islice(re.finditer(pattern, payload), _MOST_TRIES):
             start, end = match.span(1)
             wanted = decode(payload)
@@ -211,28 +189,6 @@ class Usage(Placeholder):
 
     def merge(self, value: Any, writer: Writer) -> None:
         writer.add_usage(value)
-
-
-class LogProbs(Placeholder):
-    """The logprobs of the choice's text. The template merges them."""
-
-    __slots__ = ()
-
-    is_string = False
-    probe = ChatCompletionLogProbs(content=[])
-
-    def owner(self, chunk: ChatCompletionChunk) -> Any:
-        return _choice_of(chunk)
-
-    def read(self, raw: Sequence[bytes]) -> list[Any]:
-        return [_decode_logprobs(each) for each in raw]
-
-    def read_one(self, raw: bytes) -> Any:
-        return _decode_logprobs(raw)
-
-    def pattern_in(self, payload: bytes) -> bytes:
-        # No pattern finds the end of a value that nests.
-        return re.escape(bytes(_decode_outer(payload).choices[0].logprobs))
 
 
 class ChoiceIndex(Placeholder):

@@ -24,7 +24,6 @@ from .placeholders import (
     ChoiceIndex,
     Decode,
     LastValue,
-    LogProbs,
     Padding,
     Placeholder,
     Text,
@@ -47,7 +46,7 @@ class Template:
 
     __slots__ = (
         *("_call_index", "_choice", "_decode", "_factory", "_gaps", "_has_bare", "_index", "_is_taken_over"),
-        *("_logprobs", "_merges", "_placeholders", "_prefix", "_steps", "_targets", "_text", "_writer"),
+        *("_merges", "_placeholders", "_prefix", "_steps", "_targets", "_text", "_writer"),
         *("append", "end", "head", "is_text_only", "shortest", "start", "stop"),
     )
 
@@ -79,8 +78,7 @@ class Template:
         self.shortest = self.start + len(self.end)
         kinds = [type(each) for each in self._placeholders]
         self._text = kinds.index(Text)
-        self._logprobs = kinds.index(LogProbs) if LogProbs in kinds else None
-        self._is_taken_over = Usage in kinds or LogProbs in kinds
+        self._is_taken_over = Usage in kinds
         self._index = kinds.index(ChoiceIndex) if ChoiceIndex in kinds else None
         self.is_text_only = len(kinds) == 1
         self._has_bare = not all(each.is_string for each in self._placeholders)
@@ -157,15 +155,9 @@ class Template:
         append(text)
         writer = self._writer
         writer.size += len(text)
-        if self._logprobs is not None:
-            self._merge_logprobs(values)
         for place, merge in self._merges:
             merge(values[place], writer)
         return True
-
-    def _merge_logprobs(self, values: Sequence[Any]) -> None:
-        choice = self._choice if self._index is None else values[self._index]
-        self._writer.add_logprobs(choice, values[self._logprobs])  # type: ignore[index]  # the caller has looked
 
     def merge(self, columns: list[list[Any]]) -> bool:
         """As `merge_one`, of several events. It merges all of them or none."""
@@ -184,9 +176,6 @@ class Template:
                 self._targets[index](text)
             grown = sum(map(len, texts))
         writer.size += grown
-        if self._logprobs is not None:
-            for values in zip(*columns, strict=True):
-                self._merge_logprobs(values)
         for place, merge in self._merges:
             for value in columns[place]:
                 merge(value, writer)
@@ -199,7 +188,7 @@ class Template:
             self._factory = factory_of(self._decode(event[self._prefix : -len(_END)]), self._placeholders)
         if self._factory is None:
             return None
-        # The merger takes over usage and logprobs.
+        # The merger takes over the usage.
         return self._factory(self.read_one(event) if self._is_taken_over else values)
 
 
@@ -240,8 +229,6 @@ def _wanted(chunk: ChatCompletionChunk, last: ChatCompletionChunk, name: str) ->
         wanted.append(Alphabet("p"))
     if chunk.usage is not None:
         wanted.append(Usage("usage"))
-    if chunk.choices and chunk.choices[0].logprobs is not None:
-        wanted.append(LogProbs("logprobs"))
     if last.choices and chunk.choices and last.choices[0].index != chunk.choices[0].index:
         wanted.append(ChoiceIndex("index"))
     fields = [(field, getattr(chunk, field), getattr(last, field)) for field in LAST_VALUES]

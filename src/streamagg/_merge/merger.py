@@ -22,7 +22,7 @@ from .._types.chunk import (
     ChatCompletionChunkChoice,
     ChatCompletionChunkDelta,
 )
-from .._types.completion import ChatCompletionLogProbs, ChatCompletionResponse
+from .._types.completion import ChatCompletionResponse
 from .._types.usage import CompletionUsage
 from .checks import check_entries, entries_in, note_choice, numbered, rehearse
 from .choice import ChoiceState, is_usual
@@ -254,7 +254,7 @@ class Merger:
         return (
             chunk.id in (None, "", self.fields.get("id"))
             and self._is_like_head(chunk)
-            and OF_CHOICE.is_idempotent(choice, but=("delta", "logprobs"))
+            and OF_CHOICE.is_idempotent(choice, but=("delta",))
             and OF_DELTA.is_idempotent(choice.delta, but=("tool_calls" if field == "arguments" else field,))
         )
 
@@ -287,10 +287,6 @@ class Merger:
         """Merge a field of a chunk that no type knows, or that the table does not name."""
         self._head = None  # it has the value before
         self.size += other(self.fields, name, value)
-
-    def add_logprobs(self, choice: int, logprobs: ChatCompletionLogProbs) -> None:
-        """Merge the logprobs of a choice."""
-        self.size += self.choices[choice].add_logprobs(logprobs)
 
     def add_usage(self, report: CompletionUsage) -> None:
         """Merge a report of a chunk with choices."""

@@ -105,7 +105,7 @@ VARIANTS = [
     "content", "reasoning", "reasoning_content", "refusal", "role on every chunk", "reasoning then content", "arguments", "obfuscation",
     "obfuscation first", "p", "signatures", "running usage", "usage with details", "choices in turn", "choices at random", "choices with logprobs", "choices with arguments", "logprobs", "a vendor's constant", "a vendor's numbers",
 ]  # fmt: skip
-UNTAKEN: tuple[str, ...] = ()
+UNTAKEN = ("logprobs", "choices with logprobs")
 """The general path is quick enough for these: the fast path may leave them."""
 
 

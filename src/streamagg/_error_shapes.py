@@ -23,7 +23,7 @@ def is_error(value: Any) -> bool:
 def error_in(payload: Any) -> Any:
     """The error that a payload of plain data reports as a whole; None if it reports none.
 
-    The errors of its choices are apart from it: the choices beside them still count.
+    An error inside a choice is not looked for: the other choices still count.
     """
     if not isinstance(payload, dict):
         return None

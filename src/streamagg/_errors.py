@@ -67,7 +67,7 @@ class StreamAggError(Exception):
 
 
 class IncompleteStreamError(StreamAggError):
-    """The source ended before `[DONE]` or before every choice had a `finish_reason`."""
+    """The source ended without `[DONE]` and before every choice had a `finish_reason`, or it had no chunk."""
 
 
 class ProviderError(StreamAggError):
@@ -76,8 +76,8 @@ class ProviderError(StreamAggError):
     body: Any
     """The error as the server sent it: an object, a string, or the whole payload where that has `object: "error"`."""
     message: str
-    """The server's own text, whole and unchanged. If the server sent none: the status and the beginning of the body.
-    The error's text contains its beginning, escaped."""
+    """The server's own text, whole and unchanged. If the server sent none: the body as text, or for an error status the
+    status and the beginning of the body. The error's text contains its beginning, escaped."""
     code: int | str | None
     type: str | None
     status: int | None

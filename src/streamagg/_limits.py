@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-_DEEPEST = 256  # reading recurses, some frames for each level, and CPython allows 1000 frames
+_DEEPEST = 256
+"""Reading takes several stack frames for each level, and CPython allows 1000 of them."""
 
 
 class Limits(Struct, frozen=True, kw_only=True):
@@ -32,7 +33,7 @@ class Limits(Struct, frozen=True, kw_only=True):
     choices: int = 4096
     """The number of choices of a response."""
     tool_calls: int = 1024
-    """The number of tool calls of a choice. It bounds the other lists of a delta whose items have an `index` too."""
+    """The number of tool calls of a choice. In the delta's other indexed lists it bounds the items of one index."""
     depth: int = 128
     """The depth of nested objects and lists in one payload."""
 
@@ -42,4 +43,6 @@ class Limits(Struct, frozen=True, kw_only=True):
             if not isinstance(bound, int) or bound < 0:
                 raise ValueError(f"{name} must be a whole number, 0 or more, not {bound!r}")
         if self.depth > _DEEPEST:
-            raise ValueError(f"depth must be {_DEEPEST} at most: Python's own stack is not deeper")
+            raise ValueError(
+                f"depth must be {_DEEPEST} at most: each level takes several of Python's 1000 stack frames"
+            )

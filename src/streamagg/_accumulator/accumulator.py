@@ -53,7 +53,7 @@ class Accumulator:
         """
         if type(data) is not bytes:
             data = _to_bytes(data)
-        # Between this look and the store there is no call and no loop: CPython lets no other thread in.
+        # `_begin`, without its call: each event of a stream comes here.
         if self._is_busy:
             raise _overlapping()
         self._is_busy = True
@@ -172,6 +172,7 @@ class Accumulator:
             raise RuntimeError("input after finish(): use a new Accumulator for another stream")
 
     def _begin(self) -> None:
+        # Between this look and the store there is no call and no loop: CPython lets no other thread in.
         if self._is_busy:
             raise _overlapping()
         self._is_busy = True
@@ -191,7 +192,7 @@ def _to_bytes(data: Any) -> bytes:
 
 
 def _payload_of(chunk: Any) -> Any:
-    """The item that the pipeline reads for an object: bytes, a named event, or a chunk."""
+    """An object as the pipeline reads it: a payload as a named event, or else the chunk."""
     name = b""
     if not isinstance(chunk, (bytes, str, dict, ChatCompletionChunk)):
         # The openai client's stream helper gives events that hold a chunk.

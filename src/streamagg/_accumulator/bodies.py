@@ -47,7 +47,8 @@ class Body:
         line = stray.line.strip()
         if self._kept and stray.first:
             return self._keep(stray.line)
-        # The event that is open comes first. An error ends it.
+        # A stray line inside an open event is ignored, as WHATWG says. An `error:` line counts: it ends the event
+        # (GPUStack).
         if stray.inside and not line.startswith(b"error:"):
             return Line.IGNORED
         if line == b"[DONE]":
@@ -101,8 +102,8 @@ def is_beginning(data: bytes) -> bool:
 
 
 def documents(data: bytes) -> tuple[list[bytes], bool]:
-    """The leading lines of an event's data that are each a JSON object, up to `[DONE]`; and whether they are all of
-    it."""
+    """The leading lines of an event's data that are each a JSON object, up to `[DONE]`. The second value: whether no
+    other line came."""
     lines: list[bytes] = []
     for line in data.split(b"\n"):
         if line.strip() == b"[DONE]":

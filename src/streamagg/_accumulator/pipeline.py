@@ -1,8 +1,8 @@
 """The state of one stream, and everything that changes it: framing, API and merger, with the fast path beside them.
 
 1. When a call returns, every event that it completed is merged. The call that completes an event raises its error.
-2. An event is merged whole or not at all.
-3. All chunks go through `_merge_chunk`, in whatever form they came.
+2. A chunk is merged whole or not at all. An event of several JSON documents is merged up to the first that fails.
+3. Every chunk that the general path reads goes through `_merge_chunk`.
 4. After an error the state stays as it is: the caller feeds nothing more.
 """
 
@@ -137,8 +137,8 @@ class Pipeline:
 
     def feed(self, data: bytes) -> None:
         """Read a slice of any length, up to `[DONE]`."""
-        # Nearly all slices of a long stream continue those that the fast path took whole. Anything more that is asked
-        # of them here would cost each event a tenth of its time.
+        # Most slices of a long stream follow one that the fast path took whole. Each further test here would add a
+        # tenth to an event's time.
         if self._is_flowing and self.fast is not None:
             taken = self.fast.take(data, self.deliver) if len(data) <= SLICE and CR not in data else 0
             if taken == len(data):
@@ -185,8 +185,8 @@ class Pipeline:
                     self.own_events += 1
                     try:
                         chunks = read(item, b"")
-                    except REFUSED:
-                        self._take_documents(item)
+                    except REFUSED as error:
+                        self._take_documents(item, error)
                     else:
                         if type(chunks) is ChatCompletionChunk:
                             merge(chunks, item, len(item))
@@ -206,12 +206,12 @@ class Pipeline:
             raise decode_error(error, bytes_of(item), self.events) from error
         return False
 
-    def _take_documents(self, data: bytes) -> None:
-        """Read the data of an event that is no document, in an `except` block: several documents, or raise again."""
+    def _take_documents(self, data: bytes, error: Exception) -> None:
+        """Read an event whose data is several JSON documents, a line each. Otherwise raise the error of its reading."""
         # Some servers end each document with a single line feed: one event then holds several.
         lines, is_whole = documents(data)
         if not is_whole or len(lines) < 2:
-            raise
+            raise error
         self._forget()
         self._note_reading("adjacent_data_lines")
         self.own_events -= 1
@@ -258,7 +258,7 @@ class Pipeline:
         return again if isinstance(again, ChatCompletionChunk) else chunk
 
     def _count_reading_repairs(self) -> None:
-        """The payload in hand is merged: the repairs of its reading count now."""
+        """Count the repairs of a payload's reading, now that the payload is merged."""
         for kind in self._reading_repairs:
             self._note(kind)
         self._reading_repairs.clear()
@@ -275,8 +275,8 @@ class Pipeline:
             self._raise_error(event.data)
         try:
             chunks = self.api.read(event.data, event.event)
-        except REFUSED:
-            self._take_documents(event.data)
+        except REFUSED as error:
+            self._take_documents(event.data, error)
         else:
             self._merge_chunks(chunks, event.data, len(event.data))
 
@@ -293,13 +293,13 @@ class Pipeline:
         raise ProviderError(error_in(plain) or plain)
 
     def add(self, payload: Any) -> None:
-        """Read one chunk: an object, or a payload as bytes or a named event. After `[DONE]` it is ignored."""
+        """Read one chunk: an object, or a payload as a named event. After `[DONE]` it is ignored."""
         if self.is_done:
             return
         self._is_flowing = False
         self._forget()
-        if isinstance(payload, (bytes, NamedEvent)):
-            if len(bytes_of(payload)) > self._limits.event_bytes:
+        if isinstance(payload, NamedEvent):
+            if len(payload.data) > self._limits.event_bytes:
                 raise LimitError("event_bytes", self._limits.event_bytes)
             self._take_items([payload])
             return

@@ -1,4 +1,7 @@
-"""The facts of an accumulator that clocks, drivers and events read: read-only, at a cost that does not grow."""
+"""The facts of an accumulator that clocks, drivers and events read: read-only, at a cost that does not grow.
+
+One list is shared: the observer clears `continued`.
+"""
 
 from __future__ import annotations
 

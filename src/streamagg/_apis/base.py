@@ -36,7 +36,7 @@ class API(Protocol):
     """Reads the payloads of one stream."""
 
     decode: Callable[[bytes], ChatCompletionChunk] | None
-    """Decodes an event strictly, for the fast path; a `ValueError` if it needs a repair. None if an event is not one
+    """Decodes an event for the fast path. Raises `ValueError` if the event needs a repair. None if an event is not one
     chunk."""
     has_surrogates: bool
     """Whether a payload held half of a surrogate pair: another one may bring the other half."""

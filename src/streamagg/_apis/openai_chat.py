@@ -63,7 +63,7 @@ class OpenAIChat:
         self._skip = 0
 
     def read(self, data: bytes, name: bytes = b"") -> ChatCompletionChunk | Payload:
-        # Every stream has one, whose strict reading would cost the time of two chunks.
+        # Nearly every stream ends with `[DONE]`. To try to decode it would take the time of two chunks.
         if data == b"[DONE]":
             return Payload.DONE
         if self._skip:
@@ -84,7 +84,8 @@ class OpenAIChat:
         return chunk
 
     def check_depth(self, data: bytes) -> None:
-        # A list takes two bytes and an object five: most chunks are too short to nest too deeply, and need no count.
+        # Each level takes two bytes as a list and five as an object. Most chunks are too short to nest too deeply, and
+        # their brackets need no count.
         most = self._limits.depth
         if (
             len(data) > 2 * most

@@ -1,4 +1,4 @@
-"""The exceptions of the codec. Private: `_apis` and `_types` turn each into a public error, which knows the event."""
+"""The exceptions of the codec. They are private: `_apis`, `_accumulator` and `_types` raise public errors for them."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ def _plain(value: Any, left: int) -> Any:
     if isinstance(value, float):
         return float(value)
     if isinstance(value, (list, tuple)):
-        return [_plain(item, left - 1) for item in value]
+        return [_item(item, place, left - 1) for place, item in enumerate(value)]
     fields = value if isinstance(value, Mapping) else _fields_of(value)
     plain = {}
     for name, item in fields.items():
@@ -53,6 +53,14 @@ def _plain(value: Any, left: int) -> Any:
             error.path = f".{name}{error.path}"
             raise
     return plain
+
+
+def _item(item: Any, place: int, left: int) -> Any:
+    try:
+        return _plain(item, left)
+    except Unreadable as error:
+        error.path = f"[{place}]{error.path}"
+        raise
 
 
 def _fields_of(value: Any) -> Mapping[Any, Any]:

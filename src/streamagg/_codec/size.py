@@ -15,8 +15,8 @@ OF_A_KEY = 4
 def size_of(value: Any) -> int:
     """The size of a value: the length of its JSON without escapes, more or less.
 
-    Never more than the bytes of the JSON text that it came from, and never less than a fiftieth of what
-    it takes in memory: were an empty list or string worth nothing, a stream of them would never end.
+    It is never more than the bytes of the JSON that the value came from, and never less than a fiftieth of its memory.
+    If an empty list or string counted nothing, a stream of them would pass no limit.
     """
     kind = type(value)
     if kind is str:

@@ -35,7 +35,7 @@ class _NoExtra(Extra):
 NO_EXTRA: Extra = _NoExtra()
 
 LARGEST_INDEX = 2**60
-"""Past it CPython's integers may share a hash, and a dict of them is quadratic: no index is so large."""
+"""The largest index. Above it CPython's integers may share a hash, and a dict with them as keys is quadratic."""
 Index = Annotated[int, Meta(ge=-LARGEST_INDEX, le=LARGEST_INDEX)]
 """The index of a choice or a call, which is a key."""
 
@@ -46,7 +46,7 @@ class WireStruct(
     forbid_unknown_fields=True,
     omit_defaults=True,
     repr_omit_defaults=True,
-    gc=False,  # parsed JSON holds no cycles; without it a response of a million entries costs collections
+    gc=False,  # parsed JSON holds no cycles: with gc, a response of a million entries would cost collections
 ):
     """Base of every struct that mirrors a JSON object of the chat-completions API."""
 
@@ -146,7 +146,7 @@ def to_plain(value: Any) -> Any:
 def _encodable(value: Any) -> Any:
     """`value` for msgspec to encode: structs that it encodes as `to_plain` has them stay, all others are dicts.
 
-    Logprobs and usage stay structs: a response without logprobs gains little by that, one with a thousand entries most.
+    Logprobs and usage stay structs. That gains most for a response of a thousand logprobs entries.
     """
     if isinstance(value, Struct):
         if _encodes_all(type(value)):

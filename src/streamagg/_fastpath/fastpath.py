@@ -23,15 +23,19 @@ _SHORTEST_STREAK = 16
 for templates that they never use; with 32, streams of 100 chunks lose a sixth of the gain."""
 _MOST_PATIENCE = 512
 """Events at most that are let pass before another try, where templates never fit."""
-_after_comments = re.compile(rb"(?::[^\n]*\n|\n)*").match
-"""Finds the comments and blank lines at a position. Atoma's keep-alives: ten between two events."""
 _WORTH = 16
 """Events that a template must have taken to have been worth making."""
+_after_comments = re.compile(rb"(?::[^\n]*\n|\n)*").match
+"""Matches the comments and blank lines at a position. Atoma sends ten comments between two events: one match of all
+takes 0.7 us, a loop took 0.4 for each."""
 
 
 class FastPath:
-    """The fast path of one stream. `decode`: None where an event is not one chunk: then there is none. `most`: the
-    size of a response up to which a slice passes no limit."""
+    """The fast path of one stream.
+
+    `decode` is None for an API whose events are not one chunk each: then no template is made.
+    `most`: while the response is no larger than this, no slice can pass a limit.
+    """
 
     __slots__ = ("_before", "_decode", "_most", "_streak", "_taken_before", "_wait", "_writer", "taken", "template")
 
@@ -55,7 +59,7 @@ class FastPath:
         if template is None:
             return 0
         size = len(data)
-        # Most servers send one event at a time. Two would be twice as long as the shortest.
+        # Most servers send one event at a time. Data of less than twice the shortest event holds one at most.
         is_one = size < 2 * template.shortest
         if is_one and data.startswith(template.head) and data.endswith(template.end):
             if not template.is_text_only or deliver is not None or template.append is None:
@@ -87,7 +91,8 @@ class FastPath:
             position = end
             if position == size:
                 return position
-        # OpenAI has put its padding into a comment inside each event. They would be split twice, each time in vain.
+        # The first event does not fit, and the next ones are like it: OpenAI once put padding into a comment in each
+        # event. With the template kept, each of them would be split here in vain, and again by the framing.
         if not position and b"\n\n" in data:
             self._drop()
         return position
@@ -119,7 +124,7 @@ class FastPath:
         middles = [line[template.start : template.stop + 2] for line in lines[: 2 * count : 2]]
         head, seam, end = template.head, template.end + template.head, template.end
         if not data.startswith(b"".join((head, seam.join(middles), end))):
-            # The last events of a stream differ: those before them fit. Their number is found by halves.
+            # Often only the last events of a block differ. A binary search finds how many fit before them.
             fits, count = 0, len(middles) - 1
             while fits < count:
                 half = (fits + count + 1) // 2

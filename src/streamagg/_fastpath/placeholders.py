@@ -1,10 +1,11 @@
 """The kinds of placeholder: places in an event where a stream's events differ from each other.
 
-1. A placeholder reads raw bytes from its place. `read` takes those of several events, `read_one` those of one. Each
-   raises `ValueError` unless every raw value is one JSON value of its kind and no more.
+1. A placeholder reads raw bytes from its place. `read` takes those of several events, without the quotes of strings;
+   `read_one` takes those of one, with them. Each raises `ValueError` unless every raw value is one JSON value of its
+   kind and no more.
 2. `merge` gives values to the writer, in the order of their events. `find` says where the value stands in an event.
-3. Nobody argues that a place is right: it is tried. The event with a probe in that place must decode to the same chunk
-   with the probe as the value of the field.
+3. A place is tested, never assumed: the event with a probe in that place must decode to the same chunk with the probe
+   as the value of the field.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any, ClassVar, Protocol
 
 import msgspec
 
-from .._merge.rules import ALPHABET
+from .._merge.rules import is_padding
 from .._types.chunk import ChatCompletionChunk, ChatCompletionChunkChoice
 from .._types.usage import CompletionUsage
 
@@ -64,6 +65,7 @@ class Placeholder:
     is_string: ClassVar[bool] = True
     pattern: ClassVar[bytes] = _STRING
     probe: ClassVar[Any] = '"\\,:{}[]\x00é😀'
+    """A value that no event has. This one holds every kind of character that JSON escapes or that ends a value."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -135,7 +137,7 @@ class Alphabet(Placeholder):
 
     def read_one(self, raw: bytes) -> Any:
         value = decode_string(raw)
-        if not ALPHABET.startswith(value):
+        if not is_padding(value):
             raise ValueError("not padding")
         return value
 

@@ -5,7 +5,7 @@ It is made of one event that the general path has just merged. Why it is exact:
 1. Bytes that are the template's pieces in order, with other bytes between them, are that event with other bytes in its
    placeholders.
 2. Each placeholder's bytes decode as one JSON value of its kind and no more. The line is then the same JSON with other
-   values in these places. Quotes and backslashes at the seams make them no such value.
+   values in these places. Bytes that a stray quote or backslash cuts short or runs on are no such value.
 3. Everything outside the placeholders was merged with the event of which the template is made. Merging it again changes
    nothing: `Writer.repeats` says that.
 """
@@ -241,10 +241,12 @@ def _wanted(chunk: ChatCompletionChunk, last: ChatCompletionChunk, name: str) ->
 
 def _text_name(delta: ChatCompletionChunkDelta) -> str | None:
     """The one text that a delta brings; None if it brings none or several."""
+    if isinstance(delta.content, list):
+        return None
     names = [name for name in _TEXTS if getattr(delta, name)]
     if delta.tool_calls:
-        names += ["arguments"] if _is_continuation(delta.tool_calls) else ["", ""]
-    return names[0] if len(names) == 1 and not isinstance(delta.content, list) else None
+        return "arguments" if not names and _is_continuation(delta.tool_calls) else None
+    return names[0] if len(names) == 1 else None
 
 
 def _is_continuation(calls: list[ChatCompletionChunkToolCall]) -> bool:

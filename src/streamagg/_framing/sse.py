@@ -201,7 +201,10 @@ class Framer:
         return data
 
     def take_open_line(self) -> bytes | None:
-        """The line that has not ended, which the framer forgets. None if more than a short line is open."""
+        """The line that has not ended, which the framer forgets. None where the next lines need the framer.
+
+        It is needed in an open block, after a long open line, for each event once an ID is set, and for a possible BOM.
+        """
         if self._data or self._block_is_open or self._first_line or self._id or self._open_size > _LONGEST_TAKEN:
             return None
         line = b"".join(self._open)
@@ -350,7 +353,8 @@ class SSEDecoder:
     def finish(self) -> list[ServerSentEvent]:
         """End of input. Returns the unfinished last event if `flush` is set, else no event.
 
-        The decoder is then ready for a new connection; `last_event_id` and `retry` stay.
+        The decoder is then ready for a new connection; `last_event_id` and `retry` stay. Raises the `LimitError` of an
+        earlier `feed` again.
         """
         if self._error is not None:
             raise self._error

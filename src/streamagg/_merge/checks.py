@@ -28,7 +28,7 @@ Choices = Mapping[int, ChoiceState]
 
 
 def check_entries(choices: Choices, chunk: ChatCompletionChunk, limit: int) -> None:
-    """Raise `LimitError` if a choice would have more calls, or an index of another list more items, than the limit."""
+    """Raise `LimitError` if one choice would pass the limit on calls, or one index of a list the limit on items."""
     for index, fragments in _calls_in(chunk).items():
         calls = _calls_of(choices, index)
         if calls.count + len(fragments) > limit:
@@ -40,12 +40,12 @@ def check_entries(choices: Choices, chunk: ChatCompletionChunk, limit: int) -> N
     for (index, name), new in _items_in(chunk).items():
         state = choices.get(index)
         items = state.delta.get(name) if state is not None else None
-        if (items if isinstance(items, IndexedList) else IndexedList()).passes(new, limit):
+        if (items if isinstance(items, IndexedList) else IndexedList()).would_exceed(new, limit):
             raise LimitError("tool_calls", limit)
 
 
 def rehearse(choices: Choices, chunk: ChatCompletionChunk, note: Note) -> None:
-    """Note each repair that the chunk needs, on copies. When strict, the first one raises.
+    """Try a chunk on copies, when strict: the first repair that it needs raises, before anything changes.
 
     A changed id needs no rehearsal: it is noted before anything else changes.
     """
@@ -109,7 +109,7 @@ def _calls_of(choices: Choices, index: int) -> ToolCalls:
 
 
 def _calls_in(chunk: ChatCompletionChunk) -> dict[int, list[ChatCompletionChunkToolCall]]:
-    """The fragments of tool calls in a chunk, for each choice: several entries may be of one."""
+    """The fragments of tool calls for each choice. Several entries of a chunk may be of one choice."""
     calls: dict[int, list[ChatCompletionChunkToolCall]] = {}
     for index, choice in numbered(chunk.choices):
         if choice.delta is not None and choice.delta.tool_calls:
@@ -118,7 +118,7 @@ def _calls_in(chunk: ChatCompletionChunk) -> dict[int, list[ChatCompletionChunkT
 
 
 def _items_in(chunk: ChatCompletionChunk) -> dict[tuple[int, str], list[Any]]:
-    """As `_calls_in`, the items of other lists."""
+    """The items of the other lists, for each choice and list."""
     items: dict[tuple[int, str], list[Any]] = {}
     for index, choice in numbered(chunk.choices):
         if choice.delta is not None:

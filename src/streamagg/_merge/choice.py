@@ -33,8 +33,10 @@ _REPEATED = {
     for role in (None, "assistant")
     for content in (None, "")
 }
-"""The deltas of what some servers repeat beside each text: the role, and an empty content. Nobody changes them."""
+"""The deltas of what some servers repeat beside each text: the role, and an empty content. They are shared, and never
+changed."""
 _CONTAINERS = attrgetter("content_filter_results", "token_ids", "error", "extra")
+"""The fields of a choice that may hold lists and objects of its own."""
 _NO_CONTAINERS = (None, None, None, NO_EXTRA)
 
 
@@ -72,8 +74,8 @@ class ChoiceState:
         self.logprobs: Fields | None = None
         self.message: ChatCompletionMessage | None = None
         self.alone: list[ChatCompletionChunkChoice] | None = None
-        """The choices of a chunk that repeats the fields of this choice and brings no more; None if that would change
-        the choice."""
+        """The choices of a chunk that repeats this choice and brings nothing else. None if it would change the
+        choice."""
         self.text_name = "content"
         """The text that the last delta appended to."""
         self.has_spoken = False
@@ -102,8 +104,7 @@ class ChoiceState:
     def repeats(self, choice: ChatCompletionChunkChoice) -> bool:
         """Whether a choice has the fields of the one before, and merging them again changes nothing.
 
-        Its delta, its logprobs, and what `add_changing` merges are apart from that; and so is a message that does not
-        count.
+        The delta, the logprobs, the finish reason, the text, and a message that does not count may differ.
         """
         template = self._last
         # Writer and Perplexity repeat the message so far beside each delta.
@@ -113,7 +114,7 @@ class ChoiceState:
         template.delta, template.message, template.logprobs = delta, choice.message, choice.logprobs
         template.finish_reason, template.text = choice.finish_reason, choice.text
         is_equal = choice == template
-        # No chunk outlives its merge.
+        # The parts of the chunk are let go: no chunk outlives its merge.
         template.delta = kept
         template.message = template.logprobs = template.finish_reason = template.text = None
         if not is_equal:
@@ -184,10 +185,10 @@ class ChoiceState:
         return grown
 
     def add_logprobs(self, new: ChatCompletionLogProbs) -> int:
-        """Extend the lists; other members are last non-null. The entries are taken over: nobody changes them
-        afterwards.
+        """Extend the lists; other members are last non-null.
 
-        Returns the growth in size: the length of their JSON. Encoding them takes a tenth of a walk through the structs.
+        The entries are taken over: the caller must not change them. Returns the growth in size: the length of their
+        JSON. To encode them takes a tenth of a walk through the structs.
         """
         if self.logprobs is None:
             self.logprobs = {}
@@ -224,7 +225,7 @@ class ChoiceState:
             if (text := self.text_of(name)) is not None and text.length:
                 return True
         content = self.delta.get("content")
-        return isinstance(content, Content) and content.is_thinking
+        return isinstance(content, Content) and content.has_thinking
 
     def value(self, index: int, *, final: bool) -> ChatCompletionChoice:
         """The choice as it stands, which shares nothing with what follows. `final`: nothing follows."""

@@ -13,21 +13,21 @@ from typing import Any
 from .._codec.size import size_of
 from .._types.message import text_of, thinking_of
 from .text import Growing, TextBuffer
-from .values import PADDING, current, merge_object, replace, without_padding
+from .values import PADDING, current, growth_to_empty, merge_object, replace, without_padding
 
 _TEXTS = ("text", "thinking")
 """The kinds of parts that are joined, and the fields of these parts that grow."""
 
 
 class Content(Growing):
-    """A content of parts. `length`: characters of its text, without thinking; `is_thinking`: whether any thinking
+    """A content of parts. `length`: characters of its text, without thinking; `has_thinking`: whether any thinking
     came."""
 
-    __slots__ = ("is_thinking", "length", "parts")
+    __slots__ = ("has_thinking", "length", "parts")
 
     def __init__(self, before: TextBuffer | None = None) -> None:
         self.parts: list[Any] = []
-        self.is_thinking = False
+        self.has_thinking = False
         self.length = 0
         if before is not None and (text := before.value()):
             self._add_part(text)
@@ -44,7 +44,7 @@ class Content(Growing):
         if isinstance(part, str):
             part = {"type": "text", "text": part}
         self.length += len(text_of([part]))
-        self.is_thinking = self.is_thinking or bool(thinking_of([part]))
+        self.has_thinking = self.has_thinking or bool(thinking_of([part]))
         kind = part.get("type") if isinstance(part, dict) else None
         # Other parts (images, references) are whole: joining two of them would lose one.
         if kind not in _TEXTS:
@@ -68,12 +68,14 @@ class Content(Growing):
 def _append(part: dict[str, Any], name: str, value: str | list[Any]) -> int:
     """Append to the text of a part, or to its list of parts."""
     before = part.get(name)
-    grown = len(name) + 1
+    grown = 0
     if isinstance(value, str) and not isinstance(before, Content):
         if not isinstance(before, TextBuffer):
+            grown = growth_to_empty(part, name, "")
             before = part[name] = TextBuffer()
         before.append(value)
         return grown + len(value)
     if not isinstance(before, Content):
+        grown = growth_to_empty(part, name, []) if before is None else 0
         before = part[name] = Content(before if isinstance(before, TextBuffer) else None)
     return grown + before.add(value)

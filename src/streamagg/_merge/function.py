@@ -1,7 +1,7 @@
 """The `function` or `custom` part of a tool call: a name, and arguments that grow.
 
-Whether arguments are whole is asked at each fragment of some servers, and must not read them from the start each time:
-the scan of brackets resumes where it stopped.
+Some servers make the merger ask at each fragment whether the arguments are whole. To read them from the start each
+time would be quadratic: the scan of brackets resumes where it stopped.
 """
 
 from __future__ import annotations
@@ -33,8 +33,10 @@ class FunctionState:
         self.extra: dict[str, Any] = {}
         self._scanned = self._depth = 0
         self._in_string = False
+        # The position where the brackets first closed; None while open; _NEVER if the text is no object.
         self._closed: int | None = None
-        self._origin: FunctionState | None = None  # what this one is a trial of, whose text comes before its own
+        # The state that this one is a trial of. Its text comes before this one's.
+        self._origin: FunctionState | None = None
         self._origin_scanned: int | None = None
 
     @property
@@ -79,9 +81,9 @@ class FunctionState:
         return bool(self.text_so_far()) or (self._origin is not None and self._origin.has_begun())
 
     def is_whole(self) -> bool:
-        """Whether the text is one whole JSON object; linear over all calls, as each reads on.
+        """Whether the text is one whole JSON object: it ends where its brackets first close.
 
-        The first place where the brackets close decides: text that is JSON at all ends there.
+        All calls together read the text once: each resumes where the last one stopped.
         """
         before = self._read_origin() if self._origin is not None else ""
         text = self.text_so_far() or ""
@@ -95,7 +97,7 @@ class FunctionState:
         return self._closed != _NEVER
 
     def _read_origin(self) -> str:
-        """The text that a trial continues; the first time, its own reading begins where that one's ended."""
+        """The text that a trial continues. The first call takes over how far the origin has scanned it."""
         origin = self._origin
         assert origin is not None
         text = origin.text_so_far() or ""
@@ -135,7 +137,9 @@ class FunctionState:
 
 
 _NEVER = -1
+"""In `_closed`: no later fragment can make the text whole."""
 _TOKENS = re.compile(r'["{}\[\]]|\\.', re.DOTALL)
+"""Quotes, brackets, and escapes, which may hide a quote."""
 
 
 def _is_object(text: str) -> bool:

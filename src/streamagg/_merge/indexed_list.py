@@ -18,8 +18,8 @@ from .values import PADDING, current, growth_to_empty, merge_object, replace, wi
 APPENDED = ("text", "summary", "data")
 """The fields of an item whose texts are appended (OpenRouter's `reasoning_details`)."""
 _OPEN = 64
-"""An item may continue so many items of one index, the newest first. A search of all would be quadratic; half as many
-would split items of a server that takes turns between more than 32 of one index."""
+"""The newest items of one index that a new item is compared with. To compare with all would be quadratic; with half as
+many, a server that takes turns between more than 32 items of one index would get them split."""
 
 
 class IndexedList(Growing):
@@ -51,7 +51,7 @@ class IndexedList(Growing):
             return _merge_item(found, item) + size_of({}) + 1
         return _merge_item(found, item)
 
-    def passes(self, items: list[Any], most: int) -> bool:
+    def would_exceed(self, items: list[Any], most: int) -> bool:
         """Whether some index would hold more than `most` items after `items`; changes nothing."""
         if len(self.items) + len(items) <= most:
             return False
@@ -77,7 +77,7 @@ class IndexedList(Growing):
 
 
 def _find_continued(items: list[dict[str, Any]], item: dict[str, Any]) -> dict[str, Any] | None:
-    """Which of the items of its index this one continues."""
+    """The item that this one continues, among those of its index; None where it begins one."""
     kind, name = _label(item, "type"), _label(item, "id")
     held: dict[str, Any]
     for held in islice(reversed(items), _OPEN):
@@ -103,7 +103,7 @@ def index_of(item: Any) -> int | float | None:
 
 
 def _label(item: dict[str, Any], name: str) -> str | None:
-    """An item's `type` or `id`; other than a string that says something, it has none."""
+    """An item's `type` or `id` if that is a string that is not empty, else None."""
     label = item.get(name)
     return label if isinstance(label, str) and label else None
 

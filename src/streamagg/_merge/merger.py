@@ -83,17 +83,17 @@ class Merger:
         self._check_depth = check_depth
         self._strict = strict
         self._entries = 0  # fragments of calls and items of lists that came: no fewer than there are calls and items
-        # The last chunk, if it changes nothing when it comes again. `add` gives it the values of a new chunk that may
-        # differ. If the two are then equal, the new chunk brings no other value.
+        # The last chunk, if it changes nothing when it comes again. For a comparison it gets those values of the new
+        # chunk that may differ. If the two are then equal, the new chunk brings nothing else.
         self._head: ChatCompletionChunk | None = None
         self._numbers: Numbers | None = None
 
     def add(self, chunk: ChatCompletionChunk, payload: bytes, weight: int) -> bool:
-        """Merge one chunk. `weight`: the most that it may add to the size, which is the length of its JSON.
+        """Merge one chunk. `weight`: the length of its JSON, the most that it may add to the size.
 
-        `payload` is handed to `check_depth` before values that no type knows are merged. Returns whether the chunk or a
-        choice may report an error. Raises `LimitError` or, when strict, `Unreadable`; then nothing has changed. The
-        chunk's usage and logprobs are taken over: nobody changes them afterwards.
+        `payload` is handed to `check_depth` before values that no type knows are merged. Returns False if the chunk
+        surely reports no error. Raises `LimitError`, or `Unreadable` when strict; nothing has changed in either case.
+        The chunk's usage and logprobs are taken over: the caller must not change them.
         """
         if self.size + weight > self._limits.response_size:
             raise LimitError("response_size", self._limits.response_size)
@@ -220,19 +220,20 @@ class Merger:
         if head is None:
             return False
         first = head.id
+        # The first id that is not empty counts: while none came, an id changes the response.
         if not first and chunk.id != first:
             return False
         head.choices, head.usage, head.obfuscation, head.id = chunk.choices, chunk.usage, chunk.obfuscation, chunk.id
         if p is not None and is_padding(p):
             head.p = p
         is_equal = chunk == head
-        # No chunk outlives its merge.
+        # The parts of the chunk are let go: no chunk outlives its merge.
         head.choices = head.usage = head.p = None
         head.id = first
         return is_equal
 
     def _note_id(self, id_: str | None) -> None:
-        """Note an id that differs from the first one. It does not count."""
+        """Note a repair if an id differs from the first one, which stays."""
         if id_ and id_ != (first := self.fields.get("id")) and first:
             self._note("id_changed")
 
@@ -259,7 +260,7 @@ class Merger:
         )
 
     def text_target(self, choice: int, field: str, call_index: int | None) -> Callable[[str], None] | None:
-        """Appends fragments to a text of a choice, or to the arguments of its newest call at an index.
+        """A function that appends fragments to a text of a choice, or to the arguments of its newest call at an index.
 
         The caller counts them in `size`. None where there is no such text yet.
         """
@@ -323,6 +324,7 @@ class Merger:
             opened += index not in self.choices
             if choice.delta is not None:
                 self._entries += entries_in(choice.delta)
+        # Two entries of one new choice count twice: only then is the exact set built.
         if (
             opened + len(self.choices) > limits.choices
             and len(self.choices.keys() | {index for index, _ in choices}) > limits.choices

@@ -120,7 +120,7 @@ def padding(fields: Fields, name: str, value: str) -> int:
 
 
 def error(fields: Fields, name: str, value: Any) -> int:
-    """Raised, not merged, where it is one: an object or a string. Anything else is an unknown field."""
+    """An object or a string is raised, unless it is empty, and never merged. Anything else is an unknown field."""
     return 0 if isinstance(value, (dict, str)) else other(fields, name, value)
 
 

@@ -19,7 +19,7 @@ _PER_FRAGMENT = 128
 
 
 class Growing:
-    """A value that is still arriving. `value()` gives the value so far, which shares nothing mutable with it."""
+    """A value that is still arriving. `value()` gives it as it stands; later input does not change what was given."""
 
     __slots__ = ()
 

@@ -31,7 +31,7 @@ _Part = ChatCompletionChunkToolCallFunction | ChatCompletionChunkToolCallCustom
 
 
 _SIZE_OF_A_CALL = 10
-"""The size of an empty call: the least JSON that begins one."""
+"""The size of an empty call: the length of `{"id":"a"}`, the shortest JSON that begins one."""
 
 
 class ToolCallState:
@@ -92,7 +92,7 @@ class ToolCalls:
         self._idless: dict[int | float, list[ToolCallState]] = {}
 
     def trial(self, fragments: list[ChatCompletionChunkToolCall]) -> ToolCalls:
-        """To try some fragments on, changing nothing; costs what they do, however many calls there are."""
+        """Copies to try fragments on, which changes nothing. The cost is that of the fragments, not of all calls."""
         near = set(self.calls[-1:])
         for index, times in Counter(fragment.index for fragment in fragments).items():
             if index is not None:

@@ -1,7 +1,7 @@
 """Merging usage reports so that each token is counted once.
 
 Servers report once at the end, as a running total, twice the same, in pieces (prompt first, completion last), or as
-increments. Each prompt is counted once, which tells these apart:
+increments. Each stream has one prompt, and its count tells these cases apart:
 
 1. A report with a prompt count, after one that had it, restates the whole: it replaces the counters that it names.
 2. A report without a prompt count, after one that had it, is a piece or an increment: it adds.
@@ -38,8 +38,8 @@ class UsageMerge:
         self._current: dict[str, Any] = {}
         self._before: dict[str, Any] | None = None
         self._had_prompt = False
-        # The last report, if it is the only one or restates all of those before it. Most streams have one report,
-        # others a running total on each chunk: held as it is, it saves 20 us of merging.
+        # The last report, if it is the only one or restates all before it. Most streams have one report, others a
+        # running total on each chunk. To hold it unmerged saves 20 us.
         self._held: CompletionUsage | None = None
         self._size = 0  # of the report that is held
 
@@ -119,8 +119,7 @@ class UsageMerge:
 
 _NO_REPORT = CompletionUsage()
 _SIZE_OF_COUNTERS = 20
-"""The size of a report with the standard counters alone: the least JSON of one. They are few, and have no names to
-count."""
+"""The size of a report with the standard counters alone: about its shortest JSON. No report has many counters."""
 _COUNTERS = (CompletionUsage, PromptTokensDetails, CompletionTokensDetails)
 
 

@@ -42,11 +42,11 @@ def replace(fields: dict[str, Any], name: str, value: Any) -> int:
     """Set a field to a value."""
     before = fields.get(name)
     kind = type(value)
-    # Each field of a first chunk comes here.
+    # A new string, as nearly all fields of a first chunk are: its size is known without a call of `size_of`.
     if before is None and kind is str:
         fields[name] = value
         return len(name) + OF_A_KEY + 2 + len(value)
-    # A field that changes with each chunk, such as Atoma's signature.
+    # A string that changes with each chunk, such as Atoma's signature, is replaced without a comparison.
     if kind is str and type(before) is str:
         fields[name] = value
         return len(value) - len(before)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections import OrderedDict
 from types import SimpleNamespace
 from typing import Any
 
-from streamagg import (
-    ChatCompletionChunk,
-)
+import pytest
+
+from streamagg import ChatCompletionChunk, DecodeError
 from streamagg._codec.lenient import ignore, to_struct
 from tests.support.helpers import chunk, merged
 
@@ -41,3 +42,9 @@ def test_subclasses_of_str_and_dict() -> None:
     for cls in (dict, OrderedDict):
         read = to_struct(ChatCompletionChunk, cls(id=Words("x")), ignore)
         assert read == ChatCompletionChunk(id="x")
+
+
+def test_an_unreadable_item_is_named_with_its_place_in_the_list() -> None:
+    item = chunk({"vendor": [1, object()]})
+    with pytest.raises(DecodeError, match=re.escape("$.choices[0].delta.vendor[1]")):
+        merged(item)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from streamagg import Accumulator
 from tests.support.helpers import chunk, merged
 
 
@@ -18,3 +19,14 @@ def test_each_text_of_joined_parts_grows(kind: str, second: str) -> None:
         response = merged(*(chunk({"content": content}) for content in chunks))
         content = response["choices"][0]["message"]["content"]
         assert content == [{"type": kind, "text": f"a{second}", "thinking": f"a{second}"}]
+
+
+@pytest.mark.parametrize("text", ["a", [{"type": "text", "text": "a"}]])
+def test_the_size_follows_the_text(text: Any) -> None:
+    """A part's name counts once: a thousand fragments of a part are no larger than those of a plain text."""
+    accumulator = Accumulator()
+    sizes = []
+    for _ in range(1000):
+        accumulator.add(chunk({"content": [{"type": "thinking", "thinking": text}]}))
+        sizes.append(accumulator.view.size)
+    assert sizes[-1] - sizes[0] == 999

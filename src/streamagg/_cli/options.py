@@ -54,7 +54,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         "--summary", action="store_true", help="at the end a table on standard error, as on a terminal for many inputs"
     )
     more.add_argument(
-        "-j", "--jobs", type=_positive, default=1, metavar="N", help="read with N processes, in the same order"
+        "-j", "--jobs", type=positive, default=1, metavar="N", help="read with N processes, in the same order"
     )
     more.add_argument("--version", action="version", version=f"streamagg {version('streamagg')}")
     options = parser.parse_intermixed_args(arguments)
@@ -65,7 +65,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     return options
 
 
-def _positive(text: str) -> int:
+def positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is no whole number above 0")
     return int(text)

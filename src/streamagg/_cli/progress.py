@@ -11,7 +11,7 @@ from .terminal import is_terminal, say
 
 @contextmanager
 def progress(total: int) -> Iterator[Callable[[], None]]:
-    """Gives a function to call after each input. It moves a bar where rich is installed, else prints ten lines in all.
+    """Gives a function to call after each input. It moves a bar where rich is installed, else prints at most ten lines.
 
     It shows nothing for a single input, and where standard output is a terminal: the output itself is the progress.
     """

@@ -26,14 +26,15 @@ async def accumulate(
 
     `source`: a response of an HTTP client, a client's stream of chunks, what `stream` or `tap` made, a whole
     body as bytes or str, a path, a binary file, or an iterable, async or not, of slices, chunks or
-    events. `usage`, `strict`, `limits`: see `Accumulator`. `incomplete="return"` gives what there is of
-    a stream that was cut, where there is any, instead of raising `IncompleteStreamError`.
-    `idle_timeout`: seconds without a data event before `IdleTimeoutError`; comments do not count.
+    events. `usage`, `strict`, `limits`: see `Accumulator`. `incomplete="return"` returns the partial response of a cut
+    stream; before the first chunk it raises `IncompleteStreamError` all the same. `idle_timeout`: seconds without a
+    data event before `IdleTimeoutError`; comments do not count. A stream or a tap keeps the options that it was made
+    with: the options of this call do not apply to it.
 
-    Raises a `StreamAggError` (of a response with an error status `ProviderError`), a `TypeError` for what
-    cannot be read, a `RuntimeError` for a response read or closed before, and whatever the source raises.
+    Raises a `StreamAggError` (a `ProviderError` for an error status), `TypeError` for an unreadable source,
+    `RuntimeError` for a response that was read or closed before, and each exception of the source.
     """
-    # `stream` and `tap` made it with options of its own, which stay.
+    # A stream or a tap has options of its own. Those of this call do not apply.
     if isinstance(source, (ChatCompletionStream, ChatCompletionTap)):
         async for _ in source:
             pass
@@ -63,7 +64,7 @@ def accumulate_sync(
     incomplete: IncompleteMode = "raise",
     idle_timeout: float | None = None,
 ) -> ChatCompletionResponse:
-    """`accumulate` for blocking sources. `idle_timeout` is looked at before each read; a late one counts."""
+    """`accumulate` for blocking sources. The idle time is checked before each read: a read that waits goes on."""
     if isinstance(source, (SyncChatCompletionStream, SyncChatCompletionTap)):
         for _ in source:
             pass

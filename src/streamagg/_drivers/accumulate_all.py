@@ -25,11 +25,11 @@ async def accumulate_all(
 ) -> list[ChatCompletionResponse | Exception]:
     """Accumulate many sources, at most `limit` at a time; the results are in the order of the sources.
 
-    In the place of a source that failed stands the error, not raised: a `StreamAggError`, or the
-    exception of the source. A source may also be what opens one: an awaitable (a client's call), an async
-    context manager (`client.stream(...)`), or a function of no arguments that returns a source or one of
-    these. It is opened when its turn comes, and what it opened is closed. `sources` is iterated as places
-    become free; an exception of `sources` itself cancels the reading, and is raised. Options as `accumulate`.
+    A source that fails does not raise: its place in the list has the error, a `StreamAggError` or the exception of the
+    source. A source may also open one: an awaitable (a client's call), an async context manager
+    (`client.stream(...)`), or a function without arguments that returns a source or one of these. It is opened at its
+    turn, and closed again. `sources` is iterated as places become free; an exception of `sources` itself cancels the
+    reading and is raised. Options as `accumulate`. Raises `ValueError` if `limit` is less than 1.
     """
     import anyio
 
@@ -55,7 +55,8 @@ async def accumulate_all(
         try:
             await free.acquire()
             for source in sources:
-                results.append(IncompleteStreamError("the source was cancelled"))  # until it came to something
+                # It stays where a source is a task that was cancelled itself: asyncio raises no `Exception` then.
+                results.append(IncompleteStreamError("the source was cancelled"))
                 tasks.start_soon(run, len(results) - 1, source)
                 await free.acquire()
         except Exception as error:  # of `sources` itself: raised once the others have stopped

@@ -1,6 +1,6 @@
 """One stream and the options of its driver: everything that `accumulate`, `stream` and `tap` share but the loop.
 
-1. A driver has one accumulator, whose state its owner may look at any time.
+1. A driver has one accumulator. Its owner may read the state at any time.
 2. `begin` picks the sink once, when reading begins: the accumulator, or an `ErrorBody` where the HTTP status is an
    error. The accumulator of such a body stays empty.
 3. `begin` returns the function that takes an item. It returns whether reading should stop, and raises a
@@ -39,7 +39,7 @@ class Sink(Protocol):
 
     @property
     def done(self) -> bool:
-        """Whether further input is ignored."""
+        """Whether reading should stop. More input does no harm."""
 
     def feed(self, data: bytes | bytearray | memoryview | str, /) -> None:
         """Take a slice of the body."""
@@ -76,7 +76,7 @@ class Driver:
     def begin(self, body: HTTPBody | None, clock: StreamClock | None = None) -> Callable[[Any], bool]:
         """Reading begins: pick the sink for a source, and return the function that takes an item.
 
-        `clock` is read after each item. Times count from now, where it was not started before.
+        `clock` is read after each item. It starts now, unless it was started before.
         """
         sink = self._sink = self._pick_sink(body)
         feed, add = sink.feed, sink.add
@@ -103,7 +103,7 @@ class Driver:
         if body is None:
             return self.accumulator
         self.accumulator.origin = body.content_type
-        # The body of an error status may look like anything, a whole stream included: it says why, and is no stream.
+        # The body of an error status explains the error. It is no stream, even where it looks like one.
         return ErrorBody(body) if body.status is not None and body.status >= 400 else self.accumulator
 
     def result(self) -> ChatCompletionResponse:
@@ -151,7 +151,7 @@ class Driver:
         return False
 
     def _deadline_at(self, now: float) -> float:
-        """When the time is up: it runs from the last data event."""
+        """The end of the idle time, which begins anew with each data event."""
         events = self.accumulator.events
         if events != self._events:
             self._events, self._deadline = events, now + (self._idle_timeout or 0)

@@ -30,7 +30,7 @@ class ErrorBody:
 
     @property
     def done(self) -> bool:
-        """Whether enough of the body is there."""
+        """Whether the body is longer than any that matters: reading stops."""
         return len(self._data) > _MOST_BYTES
 
     def feed(self, data: bytes | bytearray | memoryview | str) -> None:

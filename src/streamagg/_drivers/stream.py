@@ -40,9 +40,9 @@ class _ChunkStream(StreamBase):
         return self._driver.accumulator.complete
 
     def response(self) -> ChatCompletionResponse:
-        """The response, once the stream has ended or was closed; raises as `Accumulator.finish` does.
+        """The response, once the stream has ended or was closed. It returns and raises as `accumulate` does.
 
-        A `RuntimeError` while the stream still runs: `snapshot` gives what there is then.
+        Raises `RuntimeError` while the stream runs: `snapshot` gives the response so far.
         """
         if not self._ended:
             raise RuntimeError("the stream has not ended yet: snapshot() gives the response so far")
@@ -96,7 +96,7 @@ class _ChunkStream(StreamBase):
 class ChatCompletionStream(_ChunkStream, AsyncIterator[ChatCompletionChunk]):
     """The chunks of a source as they come, and the response at the end; made by `stream`.
 
-    One task reads it at a time; a `RuntimeError` in another one that tries to.
+    One task reads it at a time. A second task that reads gets a `RuntimeError`.
     """
 
     async def __aenter__(self) -> ChatCompletionStream:
@@ -104,12 +104,12 @@ class ChatCompletionStream(_ChunkStream, AsyncIterator[ChatCompletionChunk]):
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, *exc: object) -> None:
-        # The error of a reader that leaves while another task reads says more than a refusal to close.
+        # While another task reads, a refusal to close would hide the error with which this task leaves.
         if kind is None or not self._busy:
             await self.aclose()
 
     async def aclose(self) -> None:
-        """Stop reading, and close what was opened here; the source itself is the caller's to close."""
+        """Stop reading and close the iterator that was made here. The caller closes the source."""
         self._claim()
         try:
             await self._close()
@@ -117,7 +117,7 @@ class ChatCompletionStream(_ChunkStream, AsyncIterator[ChatCompletionChunk]):
             self._busy = False
 
     def events(self, *, ready_before_finish: bool = False) -> AsyncIterator[StreamEvent]:
-        """Read the stream as events, in the place of chunks; ask before reading, and once.
+        """Read the stream as events instead of chunks. Call it once, before reading.
 
         An error of the stream is raised once the events before it were given. `ready_before_finish`:
         a tool call is ready as soon as its arguments are a whole JSON object, though the server may go
@@ -177,7 +177,7 @@ class ChatCompletionStream(_ChunkStream, AsyncIterator[ChatCompletionChunk]):
 class SyncChatCompletionStream(_ChunkStream, Iterator[ChatCompletionChunk]):
     """The chunks of a blocking source as they come, and the response at the end; made by `stream_sync`.
 
-    One thread reads it at a time; a `RuntimeError` in another one that tries to.
+    One thread reads it at a time. A second thread that reads gets a `RuntimeError`.
     """
 
     def __enter__(self) -> SyncChatCompletionStream:
@@ -190,7 +190,7 @@ class SyncChatCompletionStream(_ChunkStream, Iterator[ChatCompletionChunk]):
             self.close()
 
     def close(self) -> None:
-        """Stop reading, and close what was opened here; the source itself is the caller's to close."""
+        """Stop reading and close the iterator that was made here. The caller closes the source."""
         self._claim()
         try:
             self._close()

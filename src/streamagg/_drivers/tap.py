@@ -21,14 +21,11 @@ from .stream_base import StreamBase
 
 
 class _Tap(StreamBase):
-    """A tap but for its loop."""
-
-    def __init__(self, source: Any, driver: Driver) -> None:
-        super().__init__(source, driver)
+    """A tap without its loop."""
 
     @property
     def error(self) -> StreamAggError | None:
-        """The error of reading so far; after the end also that of a stream which is not whole. `response` raises it."""
+        """The error of the reading so far, or after the end of a stream that is not whole. `response` raises it."""
         return self._error
 
     @property
@@ -77,12 +74,13 @@ class _Tap(StreamBase):
                 if self._error is None:
                     self._driver.result()
             except StreamAggError as error:
+                # The timeout is the cause of the missing end. After a whole stream a silence is no error of the stream.
                 self._error = why if isinstance(why, IdleTimeoutError) else error
             self._clock.end(self._driver.accumulator.view)
 
 
 class ChatCompletionTap(_Tap, AsyncIterator[Any]):
-    """The items of a source, as they are, and the response that they came to; made by `tap`."""
+    """Passes the items of a source unchanged, and merges them into a response. `tap` makes it."""
 
     async def __aenter__(self) -> ChatCompletionTap:
         self._clock.start()
@@ -92,7 +90,7 @@ class ChatCompletionTap(_Tap, AsyncIterator[Any]):
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Stop passing, and close what was opened here; the source itself is the caller's to close."""
+        """Stop passing and close the iterator that was made here. The caller closes the source."""
         self._end()
         if self._items is not None:
             await self._items.aclose()
@@ -116,7 +114,7 @@ class ChatCompletionTap(_Tap, AsyncIterator[Any]):
 
 
 class SyncChatCompletionTap(_Tap, Iterator[Any]):
-    """The items of a blocking source, as they are, and the response; made by `tap_sync`."""
+    """Passes the items of a blocking source unchanged, and merges them into a response. `tap_sync` makes it."""
 
     def __enter__(self) -> SyncChatCompletionTap:
         self._clock.start()
@@ -126,7 +124,7 @@ class SyncChatCompletionTap(_Tap, Iterator[Any]):
         self.close()
 
     def close(self) -> None:
-        """Stop passing, and close what was opened here; the source itself is the caller's to close."""
+        """Stop passing and close the iterator that was made here. The caller closes the source."""
         self._end()
         if self._items is not None:
             self._items.close()
@@ -160,12 +158,12 @@ def tap(
 ) -> ChatCompletionTap:
     """Let a source pass: `async with tap(source) as body`, then `async for data in body`.
 
-    The source's own slices or chunks come out as the same objects, up to the source's end, after `[DONE]` too. Each is
-    read before it is handed out, which costs some microseconds. An error of the reading is on `.error`, and stops the
-    reading alone. `.response()`, `.snapshot()`, `.usage`, `.timing`
-    and `.complete` are there afterwards, on every way out. Options as `accumulate`. Raises what the source
-    raises, a `TypeError` for what cannot be read, and `IdleTimeoutError`: `idle_timeout` counts from the
-    last data event, and once the reading is over from the last slice.
+    The source's own slices or chunks come out as the same objects, up to the source's end, also after `[DONE]`. Each is
+    read before it is handed out. An error of the reading stands in `.error` and stops only the reading. `.snapshot()`,
+    `.usage`, `.timing` and `.complete` work at any time, `.response()` after the end or a close.
+
+    Options as `accumulate`. Raises each exception of the source, `TypeError` for an unreadable source, and
+    `IdleTimeoutError`: `idle_timeout` counts from the last data event, and after the reading from the last slice.
     """
     return ChatCompletionTap(source, Driver(usage, strict, limits, incomplete, idle_timeout))
 

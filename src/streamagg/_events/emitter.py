@@ -131,6 +131,8 @@ class Emitter:
             if new.delta is not None and state.has_spoken:
                 self._take_delta(choice, state, new.delta, continued)
             if new.finish_reason:
+                # OpenRouter sends an error with `finish_reason: "error"`: the calls of this chunk were cut, and are not
+                # ready.
                 if has_failed is None:
                     has_failed = bool(errors_in(chunk))
                 if not has_failed:
@@ -160,6 +162,7 @@ class Emitter:
         usage = self._view.usage
         if usage is not None and usage != self._usage:
             self._usage = usage
+            # A second copy: the receiver may change the event's usage, and this one is compared with the next report.
             self._emit(UsageReported(self._view.usage or usage))
 
     def _emit(self, event: StreamEvent) -> None:

@@ -1,6 +1,6 @@
 """The events of `events()`: one small struct for each thing that happens in a stream.
 
-The texts of a choice's deltas, joined, are the response's; only `MessageReplaced` begins them anew.
+The joined deltas of a choice are its text in the response. After `MessageReplaced` the joining begins anew.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ class TextDelta(Struct, frozen=True):
 class ReasoningDelta(Struct, frozen=True):
     """More of a choice's reasoning; never empty.
 
-    From `reasoning_content`, `reasoning` or the thinking parts of `content`: the one that brings some
-    first, as servers that fill two send the same text in both.
+    It comes from `reasoning_content`, `reasoning` or the thinking parts of `content`. The first of them that brings
+    text counts for the whole choice: servers that fill two repeat the text.
     """
 
     text: str
@@ -59,10 +59,11 @@ class ToolCallDelta(Struct, frozen=True):
 
 
 class ToolCallReady(Struct, frozen=True):
-    """A tool call is whole and can grow no more; told once for each call.
+    """A tool call is whole. It comes once for each call, and once more where `MessageReplaced` begins the call anew.
 
-    At the choice's `finish_reason` where its arguments are a whole JSON object by then, else at the end
-    of the stream (some servers send a `finish_reason` too early). Never for a stream that was cut.
+    It comes at the choice's `finish_reason` if the arguments are a whole JSON object by then, and otherwise at the end
+    of a complete stream (some servers send a `finish_reason` too early). A call that is not ready when the stream is
+    cut or fails never is. A server that goes on with a ready call gives more `ToolCallDelta`s.
     """
 
     tool_call: ToolCall
@@ -81,20 +82,20 @@ class ChoiceFinished(Struct, frozen=True):
 class MessageReplaced(Struct, frozen=True):
     """The earlier events of a choice no longer stand: its text, reasoning, refusal and tool calls begin anew.
 
-    Only of servers that stream whole messages, and rarely there: one that continues the last is deltas.
+    Only servers that stream whole messages cause it. A message that continues the one before it gives deltas instead.
     """
 
     choice: int
 
 
 class UsageReported(Struct, frozen=True):
-    """The server reported usage: what all its reports so far come to, where that is new."""
+    """The server reported usage. `usage` merges all reports so far. The event comes only if that has changed."""
 
     usage: CompletionUsage
 
 
 class StreamRepaired(Struct, frozen=True):
-    """A repair was needed: its kind in `REPAIRS`, and how often it was so far."""
+    """The stream needed a repair. `kind` is a key of `REPAIRS`; `count` is how often it was needed so far."""
 
     kind: str
     count: int

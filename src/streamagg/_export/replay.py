@@ -1,8 +1,8 @@
 """A response as the stream that a server would have sent for it: for caches and test doubles.
 
 1. The chunks merge to the same response.
-2. A choice sends its role, reasoning, text or refusal, tool calls, audio and the other fields of its message, in this
-   order. Its last chunk has the finish reason and the other fields of the choice.
+2. A choice sends its role, reasoning, text, refusal, content parts, tool calls, audio and the other fields of its
+   message, in this order. Its last chunk has the finish reason and the other fields of the choice.
 3. Choices take turns, chunk by chunk.
 4. The usage and the other fields of the response come in a last chunk without choices (OpenAI's `include_usage`).
 """
@@ -42,8 +42,8 @@ def replay(response: ChatCompletionResponse, *, piece: int = 16) -> Iterator[Cha
 def to_sse(response: ChatCompletionResponse, *, piece: int = 16, done: bool | None = None) -> bytes:
     """The chunks of `replay` as the body of a server-sent event stream: `accumulate` gives the response again.
 
-    `done`: whether the body ends with `[DONE]`. By default it does where the response has choices and each has a finish
-    reason: a response that was cut stays cut.
+    `done`: whether the body ends with `[DONE]`. By default it does if every choice has a finish reason: a cut stream
+    stays cut.
 
     A stream cannot carry these values, and no response of a stream has them: an empty `finish_reason`, call id or
     `tool_calls`; nulls and `obfuscation` inside objects of vendors; an `object` other than `chat.completion`. NaN and
@@ -94,6 +94,7 @@ def _message(message: Plain, logprobs: Plain | None, piece: int) -> Iterator[Pla
     if "content" in message:
         parts = [small for part in message.pop("content") for small in _parts(part, piece)]
         yield from ({"delta": {"content": [part]}} for part in parts)
+        # An empty list is content too: without this delta the response would have none.
         if not parts:
             yield {"delta": {"content": []}}
     for place, call in enumerate(message.pop("tool_calls", ())):

@@ -47,7 +47,7 @@ class AsyncReads:
 
 
 def file_reads(file: Any) -> AsyncReads:
-    """The slices of a blocking file, for async code."""
+    """The slices of a file or pipe, blocking or not, for async code."""
     return AsyncReads(_read_when_ready(file) if _is_nonblocking(file) else _read_in_thread(reader_of(file)))
 
 
@@ -109,7 +109,7 @@ class AsyncPathReads:
 
 
 def _open(path: os.PathLike[Any]) -> Any:
-    # To open a named pipe waits for its writer, and no cancellation ends that: it is opened as non-blocking.
+    # The open of a named pipe waits for a writer, and no cancellation ends that wait: it is opened as non-blocking.
     if stat.S_ISFIFO(os.stat(path).st_mode):
         return open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK))
     return open(path, "rb")

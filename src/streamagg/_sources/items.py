@@ -2,9 +2,9 @@
 
 1. `SHAPES` is the table of sources. The first shape that fits counts.
 2. A source is examined once: its HTTP body is found once, and passed along.
-3. The caller closes the sources that it opened: a response, a stream, a file.
+3. The caller closes each source that it opened: a response, a stream, a file.
 4. `AsyncItems` and `SyncItems` close the objects that they made: an iterator over the source, the file at a path.
-5. A generator is closed even where the caller made it: else it would stay unfinished.
+5. A generator is closed even if the caller made it: nobody else closes an unfinished generator.
 
 `next` of both classes gives the next item. It raises `StopIteration` (`StopAsyncIteration`) at the end, and passes on
 each exception of the source.
@@ -93,8 +93,8 @@ class SyncItems:
                 _warn(error)
 
 
-class _Unblocked:
-    """A blocking iterable for async code. Its items are there, or are waited for in the event loop's thread."""
+class _BlockingItems:
+    """A blocking iterable, for async code. An item that is not there yet blocks the event loop: its maker's choice."""
 
     __slots__ = ("_items", "_next", "_owned")
 
@@ -155,6 +155,7 @@ def _open_body(source: Any, body: Any) -> Any:
     if body.aiter is None:
         raise TypeError(f"{_name(source)} is a blocking response: use accumulate_sync(...) or stream_sync(...) for it")
     _check_unread(source, body)
+    # niquests: `iter_content` of its async responses is a coroutine function.
     return _Deferred(body.aiter) if inspect.iscoroutinefunction(body.aiter) else body.aiter().__aiter__()
 
 
@@ -206,7 +207,7 @@ SHAPES = (
     # A whole body (bytes, str), or one chunk (a dict, a struct, an object of a client).
     Shape(
         lambda source, _: _is_whole(source),
-        lambda source, _: _Unblocked((source,)),
+        lambda source, _: _BlockingItems((source,)),
         lambda source, _: iter((source,)),
     ),
     # A path: its file is opened and closed here.
@@ -226,7 +227,7 @@ SHAPES = (
     # An HTTP body that the client has read and keeps.
     Shape(
         lambda _, body: body is not None and body.content is not None,
-        lambda _, body: _Unblocked((body.content,)),
+        lambda _, body: _BlockingItems((body.content,)),
         lambda _, body: iter((body.content,)),
     ),
     # Any other HTTP body, or a client's stream of chunks over one.
@@ -248,7 +249,7 @@ SHAPES = (
     # An iterable: a list, a generator, what `stream_sync` made.
     Shape(
         lambda source, _: hasattr(source, "__iter__"),
-        lambda source, _: _Unblocked(source),
+        lambda source, _: _BlockingItems(source),
         lambda source, _: iter(source),
     ),
     # An async iterable that fits no row above. It stands last, because some are blocking iterables or files too.

@@ -73,7 +73,7 @@ class ChatCompletionChoice(WireStruct):
 
 
 class ChatCompletionResponse(WireStruct):
-    """A whole chat completion. `extra`, at each level, holds the fields that no type here knows.
+    """A whole chat completion. At each level `extra` holds the fields that its type does not have.
 
     `created` is a Unix time in seconds.
     """

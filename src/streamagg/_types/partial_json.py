@@ -126,6 +126,7 @@ class _Reader:
         name, whole = self._string()
         if not whole:
             return None
+        # A repeated key: its earlier value must not show while the later one is being written.
         self.open[-1].pop(name, None)
         self.path.append(name)
         return self.colon
@@ -192,6 +193,7 @@ class _Reader:
     def _scalar(self) -> _Step | None:
         match = _WORD.match(self.text, self.at)
         word = match[0] if match is not None else ""
+        # A word at the end of the text may go on: `12` may become `123`, and `tru` is not yet `true`.
         if self.at + len(word) == len(self.text) and word not in _WORDS:
             if not any(known.startswith(word) for known in _WORDS) and _CUT_NUMBER.fullmatch(word) is None:
                 self._refuse("expected a value")

@@ -39,7 +39,7 @@ class CompletionTokensDetails(WireStruct):
 class CompletionUsage(WireStruct):
     """The tokens of a response, and the other counters of its server (`extra`: costs, times, cache hits).
 
-    `a + b` adds every number, at every level. A value that is not a number is the one of `b`.
+    `a + b` adds every number, at every level. Of two other values `b` has the last word, unless it is None.
     """
 
     prompt_tokens: int | None = None
@@ -58,7 +58,7 @@ class CompletionUsage(WireStruct):
 
 
 def added(left: dict[str, Any], right: dict[str, Any]) -> dict[str, Any]:
-    """The sum of two reports, number by number, at every level. A value that is not a number comes from `right`."""
+    """The sum of two reports, number by number, at every level. Another value comes from `right`, unless it is None."""
     total = dict(left)
     for name, value in right.items():
         before = total.get(name)

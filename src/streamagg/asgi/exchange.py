@@ -1,6 +1,6 @@
 """One request and its response on their way through an ASGI app, and the completion that they carry.
 
-1. Every message passes unchanged, and is read only after it has passed: reading delays no client.
+1. Each message passes with the same content. A part of the response's body is read after it was sent: no client waits.
 2. A client that leaves is not an error by itself. It counts where it left before the end of the response.
 """
 
@@ -28,8 +28,8 @@ class Completion(Struct, frozen=True, kw_only=True):
 
     state: State
     """`complete`; `cut`: the response ended early; `disconnected`: the client hung up, or the request was cancelled,
-    before the whole response was sent; `failed`: the app or the server reported or raised an error, or the response
-    cannot be read."""
+    before the whole response was sent; `failed`: the server reported an error, the response cannot be read, or the app
+    raised before the response was whole."""
     response: ChatCompletionResponse | None
     """The response as far as it came; None where no chunk came."""
     error: Exception | None
@@ -95,7 +95,8 @@ class Exchange:
             self._read()
 
     def completion(self, raised: BaseException | None) -> Completion | None:
-        """The completion, after the app has returned or `raised`; None if the response was none."""
+        """The completion, after the app has returned or `raised`; None if the response is no chat
+        completion."""
         # A server cancels the request's task when the client leaves, and at its own shutdown.
         if raised is not None and not isinstance(raised, Exception):
             self._note_disconnect()
@@ -108,6 +109,7 @@ class Exchange:
             state = "failed"
         elif self._client_left:
             state = "disconnected"
+        # An app that raises after a whole response (in a background task) does not make the response less whole.
         elif error is not None and isinstance(raised, Exception):
             state, error = "failed", raised
         return Completion(

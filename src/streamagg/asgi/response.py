@@ -1,7 +1,7 @@
 """The response of an ASGI app, read as one chat completion.
 
 1. An event stream or NDJSON goes to a tap as it comes. A JSON body is kept until it is whole.
-2. No method raises because of the body: `error` holds what is wrong with it.
+2. No method raises because of the body. `result` returns the error.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ class ResponseReader:
     def __init__(self, path: str, *, usage: UsageMode, limits: Limits) -> None:
         self.status: int | None = None
         """The HTTP status; None before `begin`."""
-        self.error: Exception | None = None
-        """The first thing that made the body unreadable, or the error that the server reported by its status."""
+        self._error: Exception | None = None
+        """The first fault outside the tap: encoding, limit or error status. `result` joins it with the tap's error."""
         self._for_completions = path.endswith("/completions")
         self._limit = limits.event_bytes
         self._parts: deque[bytes] = deque()  # the tap's source
@@ -66,11 +66,11 @@ class ResponseReader:
         if encoding in _ZLIB_ENCODINGS:
             self._decompressor = zlib.decompressobj(_ANY_ZLIB_HEADER)
         elif encoding != b"identity":
-            self.error = DecodeError(f"its content-encoding is {encoding.decode('latin-1')}")
+            self._error = DecodeError(f"its content-encoding is {encoding.decode('latin-1')}")
 
     def read(self, data: bytes) -> None:
         """Read a part of the body. After an error the rest is not read."""
-        if not data or self.error is not None:
+        if not data or self._error is not None:
             return
         try:
             for part in (data,) if self._decompressor is None else _inflated(self._decompressor, data):
@@ -79,11 +79,11 @@ class ResponseReader:
                 elif self._buffer is not None:
                     self._buffer.append(part)
         except zlib.error as error:
-            self.error = DecodeError(f"its content-encoding is wrong: {error}", data=data)
+            self._error = DecodeError(f"its content-encoding is wrong: {error}", data=data)
 
     def end(self) -> None:
         """The body has ended: read it if it was kept. A second call does nothing."""
-        if self._buffer is not None and self.error is None:
+        if self._buffer is not None and self._error is None:
             body, self._buffer = self._buffer.value(), None
             self._read_whole(body)
         self._tap.close()
@@ -102,7 +102,7 @@ class ResponseReader:
         """The response as far as it came, and the error; call it after `end`."""
         tap_error = self._tap.error
         response = self._tap.response() if tap_error is None else tap_error.partial
-        return response, self.error or tap_error
+        return response, self._error or tap_error
 
     def is_completion(self) -> bool:
         """Whether the body was a chat completion; call it after `end`."""
@@ -119,10 +119,10 @@ class ResponseReader:
     def _read_whole(self, body: bytes | None) -> None:
         """Read a kept body; None is one that passed the limit."""
         if body is None:
-            self.error = LimitError("event_bytes", self._limit)
+            self._error = LimitError("event_bytes", self._limit)
         elif self._for_completions and self.status is not None and self.status >= 400:
             plain = decoded(body) or body.decode("utf-8", "replace") or f"status {self.status}"
-            self.error = ProviderError(error_in(plain) or plain, status=self.status)
+            self._error = ProviderError(error_in(plain) or plain, status=self.status)
         # Apps send JSON of many kinds. The test keeps the parser away from a body that cannot be a completion.
         elif self._for_completions or b'"choices"' in body:
             self._feed(body)

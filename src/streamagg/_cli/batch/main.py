@@ -23,6 +23,7 @@ try:
 except ImportError as _error:
     raise ImportError(f"{_error}: streamagg batch needs pip install 'streamagg[batch]'") from _error
 
+from ..options import positive
 from .engines import Arguments, Results, run_local, run_ray
 from .parts import Parts
 from .plan import Task, plan, weight_of
@@ -42,8 +43,8 @@ list of a stream's chunks; an object without that member, or a list, is a plain 
 If the first line is a single chunk, all lines are, and the chunks of one id are one recording.
 
 output: a row for each recording, in the order of the inputs: `source` (the file), `position` (the
-line's first byte, or the row), what --keep names, and the columns of streamagg.arrow. What is finished
-is kept in OUT.streamagg-parts until all is done: after a crash the same command goes on from there.
+line's first byte, or the row), what --keep names, and the columns of streamagg.arrow. Finished parts stay
+in OUT.streamagg-parts until all is done: after a crash the same command goes on from there.
 
 exit status: 0 the output is written, whatever the streams came to; 2 it is not
 
@@ -74,7 +75,7 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         return _report(f"interrupted. {_CONTINUE}", 130)
     except BrokenProcessPool:
-        return _report(f"a worker process died, of too little memory perhaps. {_CONTINUE}", 2)
+        return _report(f"a worker process died, perhaps for lack of memory. {_CONTINUE}", 2)
     except PROBLEMS as error:
         return _report(error, 2)
     print("\n".join(summary(parts.total(), time.monotonic() - started, parsed.output)))
@@ -104,7 +105,11 @@ def _parser() -> argparse.ArgumentParser:
         "--usage", choices=("auto", "sum", "last"), default="auto", help="how usage reports merge (default: auto)"
     )
     parser.add_argument(
-        "--jobs", type=_positive, default=_cores(), metavar="N", help="processes of this machine (default: a core each)"
+        "--jobs",
+        type=positive,
+        default=_cores(),
+        metavar="N",
+        help="processes (default: one for each core)",
     )
     parser.add_argument("--engine", choices=("local", "ray"), default="local", help="where to run (default: local)")
     parser.add_argument("--address", help="of the Ray cluster; default: RAY_ADDRESS, or a cluster of this machine")
@@ -129,12 +134,6 @@ def _options(parser: argparse.ArgumentParser, parsed: argparse.Namespace) -> Opt
         double = next(name for _, name in keep if names.count(name) > 1)
         parser.error(f"the output has another column {double!r}: write --keep NAME=AS, with another name")
     return options
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number above 0")
-    return int(text)
 
 
 def _cores() -> int:

@@ -100,7 +100,7 @@ def _values(response: streamagg.ChatCompletionResponse) -> Row:
         first.text if message.content is None else message.text,
         [choice.finish_reason for choice in choices],
         [call for choice in choices if choice.message.tool_calls for call in _calls(choice)],
-        _reasoning(message),
+        message.reasoning_text or None,
         message.refusal,
         usage.prompt_tokens,
         usage.completion_tokens,
@@ -120,20 +120,6 @@ def _calls(choice: streamagg.ChatCompletionChoice) -> Iterator[Row]:
             yield choice.index, call.id, call.type, call.function.name, call.function.arguments
         else:
             yield choice.index, call.id, call.type, None, None
-
-
-def _reasoning(message: streamagg.ChatCompletionMessage) -> str | None:
-    """The reasoning. Servers that send both fields send the same text in both (vLLM, StepFun)."""
-    reasoning = message.reasoning_content or message.reasoning
-    # Mistral sends the reasoning as parts of the content.
-    if not reasoning and isinstance(message.content, list):
-        thoughts = [part.get("thinking") for part in message.content if isinstance(part, dict)]
-        reasoning = "".join(
-            streamagg.ChatCompletionMessage(content=thought).text
-            for thought in thoughts
-            if isinstance(thought, (str, list))
-        )
-    return reasoning or None
 
 
 def _undetailed(usage: streamagg.CompletionUsage, name: str) -> int | None:

@@ -55,6 +55,7 @@ class FastPath:
     def take(self, data: bytes, deliver: Callable[[ChatCompletionChunk], None] | None = None) -> int:
         """Merge the events at the front of `data` that fit, and the comments between them. The data must begin
         between two events. Returns the number of bytes taken."""
+        # One function, though it is long: another call would cost each event of a read of its own a tenth of its time.
         template = self.template
         if template is None:
             return 0
@@ -62,11 +63,16 @@ class FastPath:
         # Most servers send one event at a time. Data of less than twice the shortest event holds one at most.
         is_one = size < 2 * template.shortest
         if is_one and data.startswith(template.head) and data.endswith(template.end):
-            if not template.is_text_only or deliver is not None or template.append is None:
+            stop, before, is_simple = size + template.stop, template.before_padding, template.is_text_only
+            # OpenAI pads each event of text by letters and digits, which need no reading.
+            if before is not None:
+                end, stop = stop, data.find(before, template.start)
+                is_simple = stop > 0 and data[stop + len(before) : end].isalnum()
+            if not is_simple or deliver is not None or template.append is None:
                 return size if size >= template.shortest and self._take_one(template, data, deliver) else 0
-            # An event of text alone, in a read of its own: `_take_one` without its calls, in two thirds of its time.
+            # An event of text in a read of its own: `_take_one` without its calls, in two thirds of its time.
             try:
-                text = decode_string(data[template.start - 1 : template.stop + 1])
+                text = decode_string(data[template.start - 1 : stop + 1])
             except ValueError:
                 return 0
             template.append(text)

@@ -47,7 +47,7 @@ class Template:
     __slots__ = (
         *("_call_index", "_choice", "_decode", "_factory", "_gaps", "_has_bare", "_index", "_is_taken_over"),
         *("_merges", "_placeholders", "_prefix", "_steps", "_targets", "_text", "_writer"),
-        *("append", "end", "head", "is_text_only", "shortest", "start", "stop"),
+        *("append", "before_padding", "end", "head", "is_text_only", "shortest", "start", "stop"),
     )
 
     def __init__(
@@ -81,6 +81,8 @@ class Template:
         self._is_taken_over = Usage in kinds
         self._index = kinds.index(ChoiceIndex) if ChoiceIndex in kinds else None
         self.is_text_only = len(kinds) == 1
+        self.before_padding = self._gaps[0] if kinds == [Text, Padding] else None
+        """The piece between the text and the padding that follows, if these two are all that changes."""
         self._has_bare = not all(each.is_string for each in self._placeholders)
         self._merges = tuple(
             (n, each.merge) for n, each in enumerate(self._placeholders) if isinstance(each, (LastValue, Usage))

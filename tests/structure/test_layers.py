@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -133,6 +134,7 @@ def test_the_programs_are_built_on_the_public_names() -> None:
 
 
 def test_framing_and_merging_do_not_know_each_other() -> None:
+    @cache
     def reached(module: str) -> set[str]:
         return {module}.union(*(reached(imported) for imported in imported_by(module, typing=False)))
 

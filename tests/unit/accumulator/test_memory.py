@@ -58,6 +58,7 @@ def test_an_event_without_end(kind: str, reader: str) -> None:
     assert error.partial is None
 
 
+@pytest.mark.full
 def test_a_line_that_is_no_field_has_the_limit_too() -> None:
     for read in (b"x" * READ, b"<p>\n" * (READ // 4)):
         held, error = peak(repeat(read), Accumulator(limits=Limits(event_bytes=MIB)).feed)

@@ -65,24 +65,26 @@ class Pipeline:
         self.origin: Callable[[], str] = str
         """The end of the message about input without a chunk: what is known of its source."""
         self.repairs: dict[str, int] = {}
-        self.is_done = False
+        self.is_done: bool = False
         """Whether `[DONE]` came."""
-        self.is_cut = False
+        self.is_cut: bool = False
         """Whether the input ended inside an event."""
-        self.skipped = 0
+        self.skipped: int = 0
         """Events that were no chunks."""
-        self.own_events = 0
+        self.own_events: int = 0
         """Payloads that the general path read."""
         self._limits = limits
         self._strict = strict
         self._reading_repairs: list[str] = []  # of the payload in hand: they count once it is merged
-        self.framer = Framer(max_event_bytes=limits.event_bytes)
-        self.api = OpenAIChat(self._note_reading, limits)
-        self.merger = Merger(usage, limits, self._note, self.api.check_depth, strict=strict)
+        self.framer: Framer = Framer(max_event_bytes=limits.event_bytes)
+        self.api: OpenAIChat = OpenAIChat(self._note_reading, limits)
+        self.merger: Merger = Merger(usage, limits, self._note, self.api.check_depth, strict=strict)
         # An event of a slice, and the line that was open before it, must stay below the limit.
         has_room = limits.event_bytes >= 4 * SLICE and limits.response_size >= 4 * SLICE
         most = limits.response_size - 4 * SLICE
-        self.fast = FAST_PATH(self.merger, self.api.decode, most) if FAST_PATH is not None and has_room else None
+        self.fast: FastPath | None = (
+            FAST_PATH(self.merger, self.api.decode, most) if FAST_PATH is not None and has_room else None
+        )
         # Whether the fast path took the last slice whole: the input then stands between two events.
         self._is_flowing = False
         self._body: Body | None = None

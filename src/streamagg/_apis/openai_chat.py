@@ -56,7 +56,7 @@ class OpenAIChat:
     decode: Callable[[bytes], ChatCompletionChunk] = staticmethod(_decode_either)
 
     def __init__(self, note: Note, limits: Limits) -> None:
-        self.has_surrogates = False
+        self.has_surrogates: bool = False
         self._note = note
         self._limits = limits
         self._strikes = 0

@@ -66,7 +66,7 @@ class Driver:
             raise ValueError(f"incomplete must be 'raise' or 'return', not {incomplete!r}")
         if idle_timeout is not None and not idle_timeout > 0:
             raise ValueError("idle_timeout must be a positive number of seconds, or None")
-        self.accumulator = Accumulator(usage=usage, strict=strict, limits=limits)
+        self.accumulator: Accumulator = Accumulator(usage=usage, strict=strict, limits=limits)
         self._sink: Sink | None = None
         self._returns_partial = incomplete == "return"
         self._idle_timeout = idle_timeout

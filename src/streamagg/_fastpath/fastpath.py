@@ -40,7 +40,7 @@ class FastPath:
     __slots__ = ("_before", "_decode", "_most", "_streak", "_taken_before", "_wait", "_writer", "taken", "template")
 
     def __init__(self, writer: Writer, decode: Decode | None, most: int) -> None:
-        self.taken = 0
+        self.taken: int = 0
         """Events taken so far."""
         self.template: Template | None = None
         """The template to try; None if there is none."""

@@ -70,18 +70,18 @@ class Template:
         edges = [edge + prefix for each in self._placeholders for edge in (each.start, each.end)]
         edges = [0, *edges, len(line)]
         pieces = [line[edges[n] : edges[n + 1]] for n in range(0, len(edges), 2)]
-        self.head = pieces[0]
-        self.end = pieces[-1] + _END
+        self.head: bytes = pieces[0]
+        self.end: bytes = pieces[-1] + _END
         self._gaps = tuple(pieces[1:-1])
-        self.start = len(self.head)
-        self.stop = -len(self.end)
-        self.shortest = self.start + len(self.end)
+        self.start: int = len(self.head)
+        self.stop: int = -len(self.end)
+        self.shortest: int = self.start + len(self.end)
         kinds = [type(each) for each in self._placeholders]
         self._text = kinds.index(Text)
         self._is_taken_over = Usage in kinds
         self._index = kinds.index(ChoiceIndex) if ChoiceIndex in kinds else None
-        self.is_text_only = len(kinds) == 1
-        self.before_padding = self._gaps[0] if kinds == [Text, Padding] else None
+        self.is_text_only: bool = len(kinds) == 1
+        self.before_padding: bytes | None = self._gaps[0] if kinds == [Text, Padding] else None
         """The piece between the text and the padding that follows, if these two are all that changes."""
         self._has_bare = not all(each.is_string for each in self._placeholders)
         self._merges = tuple(

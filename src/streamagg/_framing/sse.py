@@ -108,7 +108,7 @@ class Framer:
     def __init__(self, *, last_event_id: bytes = b"", max_event_bytes: int | None = None) -> None:
         self.retry: int | None = None
         """The reconnection time in milliseconds that the server last asked for."""
-        self.committed_id = last_event_id
+        self.committed_id: bytes = last_event_id
         """The ID to resume from, as of the last blank line."""
         self._id = last_event_id
         self._limit = max_event_bytes
@@ -128,7 +128,7 @@ class Framer:
         self._retry: int | None = None
         self._block_is_open = False  # the block has a field other than `data`
         self._is_cut_here = False  # an end of input here would cut an event
-        self.after_cr = False
+        self.after_cr: bool = False
         """Whether the last slice ended in a CR: an LF that comes next belongs to it."""
         self._fields_seen = False
         self._first_line = True

@@ -69,9 +69,9 @@ class Merger:
     ) -> None:
         self.choices: dict[int, ChoiceState] = {}
         self.fields: Fields = {}
-        self.usage = UsageMerge(usage)
-        self.size = 0
-        self.has_begun = False
+        self.usage: UsageMerge = UsageMerge(usage)
+        self.size: int = 0
+        self.has_begun: bool = False
         """Whether there was a chunk."""
         self.is_shared = False
         """Whether the chunks are handed out: their receiver may change the lists and objects in them."""

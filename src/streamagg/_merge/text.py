@@ -36,7 +36,7 @@ class TextBuffer(Growing):
         self._joined = ""
         self._fragments: list[str] = []
         self._room = _FEW
-        self.length = 0
+        self.length: int = 0
 
     def append(self, fragment: str) -> None:
         """Add a fragment. The cost does not depend on the text so far."""

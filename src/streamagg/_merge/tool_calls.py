@@ -40,8 +40,8 @@ class ToolCallState:
     __slots__ = ("custom", "extra", "function", "id", "index", "place", "type")
 
     def __init__(self, index: int | float | None, place: int) -> None:
-        self.index = index
-        self.place = place
+        self.index: int | float | None = index
+        self.place: int = place
         self.id: str | None = None
         self.type: str | None = None
         self.function: FunctionState | None = None

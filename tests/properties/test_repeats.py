@@ -14,7 +14,6 @@ from streamagg import ChatCompletionChunk, Limits, StreamAggError
 from streamagg._accumulator.pipeline import Pipeline
 from streamagg._merge.choice import _REPEATED
 from streamagg._merge.merger import Merger
-from tests.support import reference
 from tests.support.helpers import chunk, outcome, sse
 from tests.support.strategies import CHUNKS, REPEATS
 
@@ -89,15 +88,6 @@ def test_fields_that_change_late_are_merged(chunks: list[Any]) -> None:
     limits = Limits(tool_calls=2)
     noticed = steps(chunks, forgets=False, strict=False, limits=limits)
     assert noticed == steps(chunks, forgets=True, strict=False, limits=limits)
-
-
-@given(REPEATS)
-def test_reference_agrees(chunks: list[Any]) -> None:
-    response, _, complete = outcome(chunks, add=True)
-    literal, failed = reference.merge(json.loads(json.dumps(chunks)))
-    assert reference.strip_nulls(literal) == response
-    assert not failed
-    assert complete == reference.finished(literal)
 
 
 def test_ids_that_change_are_counted_each_time() -> None:

@@ -23,7 +23,7 @@ from streamagg import (
 from tests.support import reference
 from tests.support.forms import structs_of
 from tests.support.helpers import cut, outcome, sse, strip_nulls
-from tests.support.strategies import ANYTHING, CHUNKS, PLAIN, SEED
+from tests.support.strategies import ANYTHING, CHUNKS, PLAIN, REPEATS, SEED
 
 FRAMES = st.sampled_from(["\n\n", "\r\n\r\n", "\r\r", "\n\n: keep-alive\n\n", "\n"])
 
@@ -60,7 +60,7 @@ def as_object(value: Any) -> Any:
     return [as_object(item) for item in value] if isinstance(value, list) else value
 
 
-@given(CHUNKS)
+@given(CHUNKS | REPEATS)
 def test_reference_agrees(chunks: list[Any]) -> None:
     """The rules, read again slowly and literally by someone else."""
     response, error, complete = outcome(chunks, add=True)

@@ -56,7 +56,8 @@ def parse(data: bytes, note: Note) -> Any:
 def to_struct(cls: type[S], value: Any, note: Note) -> S:
     """`value`, an object of plain data, as a `cls`. Fields that `cls` does not know go to `extra`."""
     if type(value) is not dict:
-        if value == []:  # PHP's encoder writes an empty object as a list
+        # PHP's encoder writes an empty object as a list.
+        if value == []:
             note("list_for_object")
             value = {}
         elif not isinstance(value, Mapping):

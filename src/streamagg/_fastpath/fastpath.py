@@ -25,9 +25,9 @@ _MOST_PATIENCE = 512
 """Events at most that are let pass before another try, where templates never fit."""
 _WORTH = 16
 """Events that a template must have taken to have been worth making."""
-_after_comments = re.compile(rb"(?::[^\n]*\n|\n)*").match
-"""Matches the comments and blank lines at a position. Atoma sends ten comments between two events: one match of all
-takes 0.7 us, a loop took 0.4 for each."""
+_comments_at = re.compile(rb"(?::[^\n]*\n|\n)+").match
+"""Matches the whole comments and blank lines at a position. Atoma sends ten comments between two events: one match of
+all takes 0.7 us, a loop took 0.4 for each."""
 
 
 class FastPath:
@@ -85,8 +85,8 @@ class FastPath:
         position = 0 if is_one or deliver is not None or self._writer.observer else self._take_block(template, data)
         while True:
             # A server keeps the connection alive by comments between its events.
-            if data.startswith((b":", b"\n"), position):
-                position = _after_comments(data, position).end()  # type: ignore[union-attr]  # it always matches
+            if data.startswith((b":", b"\n"), position) and (comments := _comments_at(data, position)) is not None:
+                position = comments.end()
             end = data.find(b"\n\n", position) + 2
             if end < position + template.shortest:
                 return position

@@ -171,7 +171,7 @@ class Template:
             self.append(joined := "".join(texts))
             grown = len(joined)
         else:
-            indices = columns[self._index]  # type: ignore[index]  # as above
+            indices = columns[self._index]  # type: ignore[index]  # there are targets where there is an index
             if not self._targets.keys() >= set(indices):
                 return False
             for index, text in zip(indices, texts, strict=True):

@@ -97,8 +97,8 @@ class Merger:
         """
         if self.size + weight > self._limits.response_size:
             raise LimitError("response_size", self._limits.response_size)
-        choices = chunk.choices
-        if self._head is not None and choices is not None and len(choices) == 1:
+        choices, head = chunk.choices, self._head
+        if head is not None and choices is not None and len(choices) == 1:
             choice = choices[0]
             delta = choice.delta
             state = self.choices.get(choice.index) if choice.index is not None else None
@@ -109,7 +109,7 @@ class Merger:
                     and delta.tool_calls is None
                     and state.has_spoken
                     and self._numbers is NO_NUMBERS
-                    and self._add_text_alone(chunk, delta, state)
+                    and self._add_text_alone(chunk, head, delta, state)
                 ):
                     return False
                 # Nine of ten chunks repeat the one before, apart from the delta.
@@ -118,15 +118,20 @@ class Merger:
                     and (self._numbers is NO_NUMBERS or self._has_numbers_of_head(chunk))
                     and state.repeats(choice)
                 ):
-                    self._add_delta(chunk, payload, state)
+                    self._add_delta(chunk, choice, delta, payload, state)
                     return False
         self._add_any(chunk, payload)
         return True
 
-    def _add_text_alone(self, chunk: ChatCompletionChunk, delta: ChatCompletionChunkDelta, state: ChoiceState) -> bool:
+    def _add_text_alone(
+        self,
+        chunk: ChatCompletionChunk,
+        head: ChatCompletionChunk,
+        delta: ChatCompletionChunkDelta,
+        state: ChoiceState,
+    ) -> bool:
         """Merge a chunk that repeats the head and the choice before it, apart from one text. Returns False, with
         nothing changed, if it brings more."""
-        head: ChatCompletionChunk = self._head  # type: ignore[assignment]  # `add` has looked
         name = state.text_name
         text = getattr(delta, name)
         # Structs are compared in C, in less time than a look at each field takes.
@@ -145,10 +150,15 @@ class Merger:
             self.size += len(text)
         return True
 
-    def _add_delta(self, chunk: ChatCompletionChunk, payload: bytes, state: ChoiceState) -> None:
+    def _add_delta(
+        self,
+        chunk: ChatCompletionChunk,
+        choice: ChatCompletionChunkChoice,
+        delta: ChatCompletionChunkDelta,
+        payload: bytes,
+        state: ChoiceState,
+    ) -> None:
         """Merge a chunk that brings no more than a delta for a known choice, its finish reason, logprobs and usage."""
-        choice = chunk.choices[0]  # type: ignore[index]  # `add` has looked
-        delta: ChatCompletionChunkDelta = choice.delta  # type: ignore[assignment]  # as above
         usual = is_usual(delta)
         if not usual or (chunk.usage is not None and not has_counters_only(chunk.usage)):
             self._check_depth(payload)
@@ -158,8 +168,7 @@ class Merger:
                 check_entries(self.choices, chunk, self._limits.tool_calls)
             if self._strict:
                 rehearse(self.choices, chunk, self._note)
-        if chunk.id != self._head.id:  # type: ignore[union-attr]  # as above
-            self._note_id(chunk.id)
+        self._note_id(chunk.id)
         grown = state.add_delta(delta, self._note, is_usual=usual)
         if choice.finish_reason is not None or choice.text is not None:
             grown += state.add_changing(choice)

@@ -267,6 +267,7 @@ class Level:
         for (name, rule), value in zip(self._rules, values, strict=True):
             if value and name not in but and rule not in _IDEMPOTENT:
                 return False
+        # A delta's unknown strings append and its lists extend: only objects and numbers may come again.
         if self._default not in _IDEMPOTENT:
             return not any(isinstance(value, (str, list)) for value in extra.values())
         return True

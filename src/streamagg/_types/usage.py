@@ -39,7 +39,7 @@ class CompletionTokensDetails(WireStruct):
 class CompletionUsage(WireStruct):
     """The tokens of a response, and the other counters of its server (`extra`: costs, times, cache hits).
 
-    `a + b` adds every number, at every level. Of two other values `b` has the last word, unless it is None.
+    `a + b` adds every number, at every level. A value that is not a number comes from `b`, unless `b` has none.
     """
 
     prompt_tokens: int | None = None

@@ -18,6 +18,11 @@ def with_choice(**choice: Any) -> Any:
     return new
 
 
+def choice_of(one: ChatCompletionChunk) -> Any:
+    assert one.choices is not None
+    return one.choices[0]
+
+
 def read(chunks: list[Any], receive: Callable[[ChatCompletionChunk], Any]) -> dict[str, Any]:
     accumulator = Accumulator()
     accumulator.deliver = receive
@@ -35,7 +40,7 @@ def test_an_object_of_the_chunk() -> None:
 
 def test_an_object_of_its_choice() -> None:
     chunks = [with_choice(content_filter_results={"hate": value}) for value in ("no", "yes")]
-    response = read(chunks, lambda one: one.choices[0].content_filter_results.update(hate="yes"))  # type: ignore[index]
+    response = read(chunks, lambda one: choice_of(one).content_filter_results.update(hate="yes"))
     assert response["choices"][0]["content_filter_results"] == {"hate": "yes"}
 
 
@@ -67,7 +72,7 @@ def test_an_error_that_is_none() -> None:
 @pytest.mark.parametrize("level", ["choice", "delta"])
 def test_chunks_share_no_unknown_fields(level: str) -> None:
     def part(one: ChatCompletionChunk) -> Any:
-        choice: Any = one.choices[0]  # type: ignore[index]
+        choice = choice_of(one)
         return choice if level == "choice" else choice.delta
 
     item = with_choice(vendor=1) if level == "choice" else chunk({"content": "x", "vendor": 1})

@@ -74,6 +74,7 @@ def main(arguments: list[str] | None = None) -> int:
         parts.merge()
     except KeyboardInterrupt:
         return _report(f"interrupted. {_CONTINUE}", 130)
+    # The kernel kills a process that takes too much memory, and nothing says so.
     except BrokenProcessPool:
         return _report(f"a worker process died, perhaps for lack of memory. {_CONTINUE}", 2)
     except PROBLEMS as error:

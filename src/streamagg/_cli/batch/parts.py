@@ -87,6 +87,7 @@ class Parts:
         """Write the parts, in the order of the tasks, as the output, and remove them."""
         paths = [self.path(task) for task in self._names]
         with replace_when_whole(self._output, self._folder) as file:
+            # JSON lines are joined as bytes. Parquet is written anew, in row groups of several parts.
             if self._options.format == "jsonl":
                 for path in paths:
                     with open(path, "rb") as part:
